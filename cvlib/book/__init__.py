@@ -1,0 +1,26 @@
+"""The engine that runs, judges and shows the book. Needs the extra `cvlib-book[book]`.
+
+    chapters   what a chapter declares: parameters, profiles, bars, sabotage
+    runs       one executed notebook for each exact version of a chapter
+    bars       a run's record against the chapter's bars, and bands over seeds
+    report     every chapter's verdicts as rows, for the terminal and the status page
+    sphinx     shows stored runs as pages, and their numbers in the prose
+
+`BookError` is the root of everything the engine raises on purpose:
+
+    BookError
+    ├── ChapterError     a chapter's source is wrong: front matter, parameters, bars
+    └── RunError         a chapter did not run to its end
+"""
+
+
+class BookError(Exception):
+    """Something in the book is wrong; the message says what, and what to do."""
+
+
+class ChapterError(BookError):
+    """A chapter's source breaks the contract: front matter, parameters or bars."""
+
+
+class RunError(BookError):
+    """A chapter failed, took too long, or lost its kernel."""

@@ -1,0 +1,58 @@
+"""The regression report: every chapter's run against its bars, one row a bar."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cvlib.book.bars import Verdict, judge
+from cvlib.book.chapters import Chapter, Profile, find_chapters
+from cvlib.book.runs import Run, find_run, make_job
+
+
+@dataclass(frozen=True)
+class Row:
+    """A chapter in a profile: its run, if there is one, and a verdict for each bar."""
+
+    chapter: Chapter
+    profile: Profile
+    run: Run | None
+    verdicts: list[Verdict]
+
+    @property
+    def met(self) -> bool:
+        """Whether there is a run and it meets every bar."""
+        return self.run is not None and all(v.met for v in self.verdicts)
+
+    @property
+    def verdict(self) -> str:
+        """One phrase: not run, all bars met, or how many are not."""
+        if self.run is None:
+            return "not run"
+        missed = sum(not v.met for v in self.verdicts)
+        total = len(self.verdicts)
+        return f"{missed} of {total} bars NOT met" if missed else f"{total} bars met"
+
+
+def report(root: Path, profiles: Iterable[Profile]) -> list[Row]:
+    """A row for each chapter and profile, in the order of the table of contents."""
+    chapters = find_chapters(root).values()
+    return [report_chapter(root, c, p) for c in chapters for p in profiles]
+
+
+def report_chapter(root: Path, chapter: Chapter, profile: Profile) -> Row:
+    """One chapter's stored run in one profile, judged."""
+    run = find_run(make_job(root, chapter, profile))
+    bars = chapter.bars(profile)
+    return Row(chapter, profile, run, judge(run.record if run else {}, bars))
+
+
+def describe_age(run: Run, *, now: datetime | None = None) -> str:
+    """How long ago a run started: `3 min`, `5 h`, `2 d`."""
+    started = datetime.fromisoformat(run.meta["started"])
+    minutes = ((now or datetime.now(UTC)) - started).total_seconds() / 60
+    if minutes < 90:
+        return f"{minutes:.0f} min"
+    return f"{minutes / 60:.0f} h" if minutes < 48 * 60 else f"{minutes / 1440:.0f} d"

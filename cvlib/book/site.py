@@ -1,0 +1,141 @@
+"""A site: the runs one build shows, and the numbers its prose may cite from them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+from cvlib.book import BookError
+from cvlib.book.bars import read_bands
+from cvlib.book.chapters import (
+    Chapter,
+    Profile,
+    cell_tags,
+    code_cells,
+    find_chapters,
+    read_notebook,
+)
+from cvlib.book.runs import Run, find_run, make_job
+from cvlib.recording import MIME_TYPE
+
+_ROLE = re.compile(r"\{(measured|band)\}`([^`]+)`")
+
+
+@dataclass(frozen=True)
+class Site:
+    """The stored runs of a book in one profile."""
+
+    root: Path
+    profile: Profile
+
+    @cached_property
+    def chapters(self) -> dict[str, Chapter]:
+        """Name → chapter, read once."""
+        return find_chapters(self.root)
+
+    def chapter(self, name: str) -> Chapter:
+        """The chapter called `name`; `BookError` when the book has none."""
+        return _look_up(self.chapters, name, "_toc.yml")
+
+    def run(self, name: str) -> Run:
+        """The stored run of a chapter; `BookError` when it was not run."""
+        run = find_run(make_job(self.root, self.chapter(name), self.profile))
+        if run is None:
+            raise BookError(
+                f"{name} has no run in profile {self.profile}; "
+                f"run `cvlib book build --profile {self.profile}`"
+            )
+        return run
+
+    def cite(self, role: str, text: str, here: Run | None = None) -> str:
+        """What a role's `text` stands for: `[chapter#]metric[:format]`.
+
+        `role` is `measured` (a number of the run) or `band` (low to high over seeds).
+        Without a chapter the metric is of the run `here`. Errors: `BookError` for an
+        unknown chapter or metric, `ValueError` for a format that does not fit.
+        """
+        name, _, spec = text.partition(":")
+        chapter, _, metric = name.rpartition("#")
+        if role == "measured":
+            run = self.run(chapter) if chapter or here is None else here
+            return format(_look_up(run.record, metric, _origin(run)), spec)
+        chapter = chapter or (here.meta["chapter"] if here else "")
+        bands = read_bands(self.chapter(chapter).path).get(self.profile, {})
+        band = _look_up(bands, metric, f"`cvlib book calibrate {chapter}`")
+        return f"{band.low:{spec}} to {band.high:{spec}}"
+
+    def fingerprint(self, name: str) -> str:
+        """What a page that cites a chapter depends on: its run, bars and bands."""
+        if name not in self.chapters:
+            return ""
+        chapter = self.chapter(name)
+        key = make_job(self.root, chapter, self.profile).key
+        bands = read_bands(chapter.path).get(self.profile)
+        return f"{key} {chapter.bars(self.profile)} {bands}"
+
+
+def show_run(text: str, run: Run, path: Path | str) -> nbformat.NotebookNode:
+    """The chapter source `text` with the outputs of its `run`.
+
+    The source keeps its line numbers, and the cell that papermill injects is left out.
+    Errors: `BookError` when the run is of other cells.
+    """
+    notebook = read_notebook(text, path)
+    shown, executed = code_cells(notebook), code_cells(run.notebook)
+    if [c.source for c in shown] != [c.source for c in executed]:
+        raise BookError(f"{run.path} is a run of other code than {path} holds")
+    for cell, source in zip(shown, executed, strict=True):
+        cell.outputs = [_without_record(output) for output in source.outputs]
+        cell.execution_count = source.execution_count
+    notebook.metadata["language_info"] = run.notebook.metadata["language_info"]
+    return notebook
+
+
+def export_run(site: Site, run: Run) -> nbformat.NotebookNode:
+    """A run as a notebook to read anywhere: every cited number is in its text.
+
+    The prose is that of the source as it stands; changed parameters have their cell.
+    """
+    path = site.chapter(run.meta["chapter"]).path
+    notebook = show_run(path.read_text("utf8"), run, path)
+    notebook.metadata["cvlib_run"] = run.meta
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = _ROLE.sub(
+                lambda role: site.cite(role[1], role[2], run), cell.source
+            )
+    _insert_changed_parameters(notebook, run.notebook)
+    return notebook
+
+
+def _insert_changed_parameters(
+    notebook: nbformat.NotebookNode, executed: nbformat.NotebookNode
+) -> None:
+    """Put the cell that papermill injected behind the cell of the defaults."""
+    injected = [c for c in executed.cells if "injected-parameters" in cell_tags(c)]
+    defaults = [i for i, c in enumerate(notebook.cells) if "parameters" in cell_tags(c)]
+    for cell in injected:
+        notebook.cells.insert(defaults[0] + 1, cell)
+
+
+def _without_record(output: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """The output as a page shows it: the record's text, not its JSON."""
+    shown = nbformat.from_dict(output)
+    shown.get("data", {}).pop(MIME_TYPE, None)
+    return shown
+
+
+def _origin(run: Run) -> str:
+    return f"the record of {run.meta['chapter']} ({run.meta['profile']})"
+
+
+def _look_up(known: dict[str, Any], name: str, where: str) -> Any:
+    if name not in known:
+        names = ", ".join(known) or "nothing"
+        raise BookError(f"{where} has no {name!r}; it has: {names}")
+    return known[name]

@@ -1,0 +1,22 @@
+"""What all tests share: no colours, no network variables, a small book to run."""
+
+from pathlib import Path
+
+import pytest
+
+pytest_plugins = ["tests.small_book"]
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The repository."""
+    return ROOT
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A developer's own settings must not change what the tests see."""
+    for name in ("CVLIB_PROFILE", "CVLIB_DEVICE", "CVLIB_MIRROR", "CVLIB_BOOK"):
+        monkeypatch.delenv(name, raising=False)

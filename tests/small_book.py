@@ -1,0 +1,112 @@
+"""A book of two chapters that run in a second, laid out like the real one."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+TOC = """\
+format: jb-book
+root: book/index
+parts:
+  - caption: Part
+    chapters:
+      - file: book/part/one
+      - file: book/part/two
+"""
+
+CONFIG = """\
+title: Mini
+author: Nobody
+only_build_toc_files: true
+exclude_patterns: ['.*', '**/.*', _build]
+execute: {execute_notebooks: "off"}
+sphinx:
+  recursive_update: true
+  extra_extensions: [cvlib.book.sphinx]
+  config: {html_math_renderer: mathml}
+"""
+
+INDEX = """\
+# Index
+
+One measured {measured}`part/one#accuracy:.1%`.
+
+```{run-status}
+```
+"""
+
+CHAPTER = """\
+---
+jupytext: {text_representation: {extension: .md, format_name: myst}}
+kernelspec: {name: python3, display_name: Python 3}
+cvlib:
+  profiles:
+    photos: {epochs: 4}
+    gpu: {epochs: 4}
+  bars:
+    embedded: {accuracy: {at_least: 0.5}}
+  sabotage: {epochs: 0}
+---
+
+# A chapter
+
+```{code-cell} ipython3
+:tags: [parameters]
+epochs = 3  # passes over the images
+seed = 0
+rate = 0.1
+name = "x"
+```
+
+It measured {measured}`accuracy:.1%`.
+
+```{code-cell} ipython3
+import os
+import cvlib
+```
+
+```{code-cell} ipython3
+cvlib.record(accuracy=epochs / 4 + seed / 100)
+```
+"""
+
+RunCommand = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> Path:
+    """The root of a fresh small book."""
+    pages = {"_toc.yml": TOC, "_config.yml": CONFIG, "book/index.md": INDEX}
+    pages |= {"book/part/one.md": CHAPTER, "book/part/two.md": CHAPTER}
+    for name, text in pages.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf8")
+    return tmp_path
+
+
+@pytest.fixture
+def command(book: Path) -> RunCommand:
+    """The real `cvlib book …` in the small book."""
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [Path(sys.executable).with_name("cvlib"), "book", *arguments],
+            cwd=book,
+            capture_output=True,
+            text=True,
+            env=None,
+            timeout=120,
+        )
+
+    return run
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    """Replace the one place of `old` in a file."""
+    text = path.read_text("utf8")
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, new), "utf8")
