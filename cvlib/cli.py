@@ -134,13 +134,13 @@ def build(profile: ProfileName = "embedded") -> None:
     ]
     built = subprocess.run(
         [Path(sys.executable).with_name("jupyter-book"), *command, "-q"],
-        env={**os.environ, "CVLIB_PROFILE": name},
+        env={**os.environ, "CVLIB_PROFILE": name, "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
         check=False,
     )
     if built.returncode:
-        raise BookError(
-            "the site has warnings, which are errors here; they stand above"
-        )
+        raise BookError(f"the site was not built:\n{_faults(built.stderr)}")
     console.print(f"the site: {root / '_build' / 'html' / 'index.html'}")
 
 
@@ -203,6 +203,13 @@ def _print_verdicts(job: Job, run: Run, *, sabotage: bool, own: bool) -> None:
         console.print("bars are set for the book's own parameters; yours may differ")
     elif missed:
         raise BookError(f"{job.chapter.name} misses {missed} of its bars")
+
+
+def _faults(log: str) -> str:
+    """The lines of a build's log that name a fault; its end when none does."""
+    lines = log.splitlines()
+    found = [x for x in lines if "WARNING:" in x or "ERROR:" in x]
+    return "\n".join(found or lines[-25:])
 
 
 def _run_cells(run: Run | None, met: bool) -> list[str]:

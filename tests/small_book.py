@@ -63,6 +63,8 @@ name = "x"
 
 It measured {measured}`accuracy:.1%`.
 
+$\\sqrt{a}$ of $$\\frac{a}{b}$$
+
 ```{code-cell} ipython3
 import os
 import cvlib

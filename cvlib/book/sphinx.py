@@ -20,6 +20,7 @@ from typing import Any
 
 import nbformat
 from docutils import nodes
+from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
@@ -35,7 +36,16 @@ from cvlib.datasets.registry import DATASETS, Dataset, Remote
 
 logger = logging.getLogger(__name__)
 
-STATUS_HEADER = "Chapter|Metric|Value|Bar|Verdict|Seconds|Memory (MB)|Ran".split("|")
+STATUS_HEADER = [
+    "Chapter",
+    "Metric",
+    "Value",
+    "Bar",
+    "Verdict",
+    "Seconds",
+    "Memory (MB)",
+    "Ran",
+]
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
@@ -46,6 +56,8 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_role("band", CitingRole())
     app.add_directive("run-status", RunStatus)
     app.add_directive("datasets", DatasetsTable)
+    app.setup_extension("sphinx.ext.autodoc")
+    app.add_html_math_renderer("mathml", (_show_math, None), (_show_math_block, None))
     # myst-nb freezes its configuration at priority 500.
     app.connect("builder-inited", _register_chapters, priority=400)
     app.connect("env-get-outdated", _changed_runs)
@@ -187,6 +199,17 @@ def _badge_facts(chapter: Chapter, run: Run) -> list[str]:
         f"torch {machine['versions'].get('torch', 'absent')}",
         f"commit {machine['commit']}",
     ]
+
+
+def _show_math(writer: Any, node: nodes.math) -> None:
+    """A formula as MathML, which browsers draw themselves: no script, no CDN."""
+    writer.body.append(tex2mathml(node.astext()))
+    raise nodes.SkipNode
+
+
+def _show_math_block(writer: Any, node: nodes.math_block) -> None:
+    writer.body.append(f"<p>{tex2mathml(node.astext(), as_block=True)}</p>")
+    raise nodes.SkipNode
 
 
 def _keep_indented_blocks(
