@@ -48,12 +48,10 @@ class Chapter:
 
     @property
     def title(self) -> str:
-        """The first heading, without its marks."""
-        return next(
-            line.removeprefix("# ").strip()
-            for line in self.path.read_text("utf8").splitlines()
-            if line.startswith("# ")
-        )
+        """The first heading, without its mark."""
+        prose = [c.source for c in self.notebook.cells if c.cell_type == "markdown"]
+        lines = "\n".join(prose).splitlines()
+        return next((x[2:].strip() for x in lines if x.startswith("# ")), self.name)
 
     @cached_property
     def declared(self) -> dict[str, Any]:

@@ -156,7 +156,11 @@ def _table(header: list[str], rows: list[list[str]]) -> nodes.table:
 
 
 def _table_row(cells: list[str]) -> nodes.row:
-    return nodes.row("", *(nodes.entry("", nodes.paragraph(t, t)) for t in cells))
+    row = nodes.row()
+    for text in cells:
+        mark = [text.replace(" ", "-")] if text in ("met", "not met", "not run") else []
+        row += nodes.entry("", nodes.paragraph(text, text), classes=mark)
+    return row
 
 
 def _add_badge(app: Sphinx, doctree: nodes.document) -> None:

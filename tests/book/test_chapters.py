@@ -94,3 +94,8 @@ def test_a_page_that_the_contents_list_but_nobody_wrote_is_an_error(book: Path):
     (book / "book/part/two.md").unlink()
     with pytest.raises(ChapterError, match="lists book/part/two"):
         find_chapters(book)
+
+
+def test_the_title_is_the_first_heading_not_a_comment_of_the_front_matter(book: Path):
+    edit(book / "book/part/one.md", "cvlib:\n", "# A comment\ncvlib:\n")
+    assert get_chapter(book, "part/one").title == "A chapter"
