@@ -109,7 +109,7 @@ class RunStatus(SphinxDirective):
             _cite(self.env, row.chapter.name)
             for verdict in row.verdicts:
                 rows.append(_status_cells(row.chapter, row.run, verdict))
-        return [_table(STATUS_HEADER, rows)]
+        return [_table("run-status", STATUS_HEADER, rows)]
 
 
 class DatasetsTable(SphinxDirective):
@@ -121,7 +121,7 @@ class DatasetsTable(SphinxDirective):
             [d.name, d.description, d.licence, _dataset_home(d)]
             for d in DATASETS.values()
         ]
-        return [_table(["Name", "What", "Licence", "Where"], rows)]
+        return [_table("datasets", ["Name", "What", "Licence", "Where"], rows)]
 
 
 def _dataset_home(dataset: Dataset) -> str:
@@ -147,19 +147,22 @@ def _status_cells(chapter: Chapter, run: Run | None, verdict: Verdict) -> list[s
     ]
 
 
-def _table(header: list[str], rows: list[list[str]]) -> nodes.table:
+def _table(name: str, header: list[str], rows: list[list[str]]) -> nodes.table:
     group = nodes.tgroup("", cols=len(header))
     group += [nodes.colspec("", colwidth=1) for _ in header]
     group += nodes.thead("", _table_row(header))
     group += nodes.tbody("", *[_table_row(row) for row in rows])
-    return nodes.table("", group, classes=["run-status"])
+    return nodes.table("", group, classes=[name])
 
 
 def _table_row(cells: list[str]) -> nodes.row:
     row = nodes.row()
     for text in cells:
         mark = [text.replace(" ", "-")] if text in ("met", "not met", "not run") else []
-        row += nodes.entry("", nodes.paragraph(text, text), classes=mark)
+        shown: nodes.Node = nodes.Text(text)
+        if text.startswith("https://"):
+            shown = nodes.reference("", text.split("/")[2], refuri=text)
+        row += nodes.entry("", nodes.paragraph("", "", shown), classes=mark)
     return row
 
 

@@ -97,11 +97,12 @@ def test_an_edit_in_cvlib_changes_the_key_of_the_chapters_that_can_reach_it(
         code = KEYS.format(package=str(package), book=str(book))
         done = subprocess.run(
             [sys.executable, "-c", code],
+            cwd=package,
             env={**os.environ, "PYTHONPATH": str(package)},
             capture_output=True,
             text=True,
-            check=True,
         )
+        assert done.returncode == 0, done.stderr
         return done.stdout
 
     def append_to(name: str) -> str:

@@ -35,8 +35,9 @@ def test_a_number_is_cited_in_the_format_asked_for(site: Site):
     ],
 )
 def test_what_no_run_recorded_cannot_be_cited(site: Site, text, error, message):
+    run = site.run("part/one")
     with pytest.raises(error, match=message):
-        site.cite("measured", text, site.run("part/one"))
+        site.cite("measured", text, run)
 
 
 def test_a_band_that_was_never_calibrated_cannot_be_cited(site: Site):

@@ -1,0 +1,56 @@
+import random
+
+import numpy as np
+import pytest
+import torch
+
+from cvlib.devices import pick_device, seed_everything
+
+
+def test_a_named_device_is_returned():
+    assert pick_device("cpu") == torch.device("cpu")
+
+
+def test_the_environment_names_a_device(monkeypatch):
+    monkeypatch.setenv("CVLIB_DEVICE", "cpu")
+    assert pick_device() == torch.device("cpu")
+
+
+def test_an_argument_beats_the_environment(monkeypatch):
+    monkeypatch.setenv("CVLIB_DEVICE", "nonsense")
+    assert pick_device("cpu") == torch.device("cpu")
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda:x", "cpus", "tpu"])
+def test_a_name_that_is_no_device_is_an_error(name):
+    with pytest.raises(ValueError, match=rf"cpu, cuda, cuda:N or mps, got '{name}'"):
+        pick_device(name)
+
+
+def test_a_device_that_is_not_there_is_no_silent_fallback(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    monkeypatch.setenv("CVLIB_DEVICE", "cuda")
+    with pytest.raises(RuntimeError, match="CVLIB_DEVICE asks for 'cuda'.*has: cpu"):
+        pick_device()
+
+
+def test_a_gpu_number_past_the_last_is_an_error(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert pick_device("cuda:1") == torch.device("cuda:1")
+    with pytest.raises(RuntimeError, match=r"cuda \(0 to 1\)"):
+        pick_device("cuda:2")
+
+
+def draw():
+    return random.random(), np.random.rand(), torch.rand(1).item()
+
+
+def test_the_same_seed_gives_the_same_numbers():
+    seed_everything(7)
+    first = draw()
+    seed_everything(7)
+    assert draw() == first
+    seed_everything(8)
+    assert draw() != first

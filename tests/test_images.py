@@ -1,0 +1,149 @@
+import warnings
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib.figure import Figure
+from PIL import Image
+
+from cvlib.images import (
+    load_image,
+    load_images,
+    open_image,
+    show_images,
+    to_float,
+    use_figure_style,
+)
+
+RED = (254, 0, 0)
+
+
+def save(path, picture, **options):
+    picture.save(path, **options)
+    return path
+
+
+def test_an_image_is_floats_channels_first_in_zero_to_one(tmp_path):
+    image = load_image(save(tmp_path / "a.png", Image.new("RGB", (6, 4), "white")))
+    assert image.shape == (3, 4, 6)
+    assert image.dtype == torch.float32
+    assert torch.equal(image, torch.ones(3, 4, 6))
+
+
+def test_a_photograph_lying_on_its_side_is_turned_upright(tmp_path):
+    picture = Image.new("RGB", (40, 20), "black")
+    picture.paste("white", (0, 0, 20, 20))  # left half white
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn clockwise to see it upright
+    path = save(tmp_path / "a.jpg", picture, exif=exif)
+    image = load_image(path)
+    assert image.shape == (3, 40, 20)
+    assert image[:, :15].mean() > 0.9 and image[:, 25:].mean() < 0.1
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "RGBA", "LA", "CMYK", "1", "I;16", "I"])
+def test_any_mode_becomes_rgb(tmp_path, mode):
+    suffix = "tif" if mode == "CMYK" else "png"
+    grey = Image.new("L", (5, 3), 255)
+    if mode.startswith("I"):
+        picture = Image.fromarray(np.full((3, 5), 65535, np.uint16))
+    else:
+        picture = grey.convert("RGB").convert(mode)
+    picture = open_image(save(tmp_path / f"a.{suffix}", picture))
+    assert picture.mode == "RGB" and picture.size == (5, 3)
+    assert np.asarray(picture).min() >= 254
+
+
+def test_sixteen_bits_keep_their_greys(tmp_path):
+    greys = np.array([[0, 32768, 65535]], np.uint16)
+    path = save(tmp_path / "a.png", Image.fromarray(greys))
+    assert np.asarray(open_image(path))[0, :, 0].tolist() == [0, 128, 255]
+
+
+def test_transparency_lies_on_white(tmp_path):
+    path = save(tmp_path / "a.png", Image.new("RGBA", (2, 2), (0, 0, 0, 0)))
+    assert np.asarray(open_image(path)).min() == 255
+
+
+def test_a_square_is_the_centre_of_the_picture(tmp_path):
+    picture = Image.new("RGB", (30, 10), "black")
+    picture.paste(RED, (10, 0, 20, 10))
+    image = open_image(save(tmp_path / "a.png", picture), size=8)
+    assert image.size == (8, 8)
+    assert np.asarray(image)[4, 4].tolist() == list(RED)
+
+
+def test_scaled_decoding_looks_like_full_decoding(tmp_path):
+    ramp = np.linspace(0, 255, 1024).astype(np.uint8)
+    picture = Image.fromarray(np.stack(np.broadcast_arrays(ramp, ramp[:, None], 0), 2))
+    path = save(tmp_path / "a.jpg", picture, quality=95)
+    full = open_image(path).resize((128, 128), Image.Resampling.BICUBIC)
+    fast = open_image(path, size=128)
+    assert np.abs(np.asarray(full, float) - np.asarray(fast, float)).mean() < 2
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.jpg"):
+        load_image(tmp_path / "nowhere.jpg")
+
+
+def test_a_file_that_is_no_image_is_named(tmp_path):
+    path = tmp_path / "notes.jpg"
+    path.write_text("not an image")
+    with pytest.raises(ValueError, match=r"cannot read .*notes\.jpg as an image"):
+        load_image(path)
+
+
+def test_a_file_cut_short_is_named(tmp_path):
+    path = save(tmp_path / "a.jpg", Image.new("RGB", (64, 64)))
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(ValueError, match=r"cannot read .*a\.jpg"):
+        load_image(path)
+
+
+def test_many_files_come_in_order_as_bytes(tmp_path):
+    paths = [
+        save(tmp_path / f"{grey}.png", Image.new("L", (9, 7), grey))
+        for grey in range(20)
+    ]
+    images = load_images(paths, size=4)
+    assert images.dtype == torch.uint8 and images.shape == (20, 3, 4, 4)
+    assert images[:, 0, 0, 0].tolist() == list(range(20))
+
+
+def test_no_files_are_an_empty_tensor():
+    assert load_images([], size=4).shape == (0, 3, 4, 4)
+
+
+@given(st.integers(0, 255))
+def test_bytes_become_floats_and_back(value):
+    images = torch.full((1, 3, 2, 2), value, dtype=torch.uint8)
+    assert (to_float(images) * 255).round().byte().equal(images)
+
+
+def test_floats_pass_unchanged():
+    images = torch.rand(1, 3, 2, 2)
+    assert to_float(images) is images
+
+
+@pytest.mark.parametrize(("count", "columns"), [(0, 8), (1, 8), (11, 4)])
+def test_a_contact_sheet_shows_every_image_and_caption(count, columns):
+    ax = Figure().subplots()
+    images = torch.zeros(count, 3, 8, 8, dtype=torch.uint8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        sheet = show_images(
+            ax, images, [f"n{i}" for i in range(count)], columns=columns
+        )
+    assert sheet is ax
+    assert len(ax.images) == count
+    assert [text.get_text() for text in ax.texts] == [f"n{i}" for i in range(count)]
+
+
+def test_figures_stand_on_a_white_card():
+    with mpl.rc_context():
+        use_figure_style()
+        assert mpl.rcParams["savefig.facecolor"] == "white"
