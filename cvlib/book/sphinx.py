@@ -14,6 +14,7 @@ A page is read again when a run it shows or cites has changed.
 from __future__ import annotations
 
 import os
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,8 @@ from cvlib.book.site import Site, show_run
 from cvlib.datasets.registry import DATASETS, Dataset, Remote
 
 logger = logging.getLogger(__name__)
+
+_ARGUMENT = re.compile(r"([a-z_]+): (\S.*)")
 
 STATUS_HEADER = [
     "Chapter",
@@ -64,7 +67,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("env-purge-doc", _forget_citations)
     app.connect("env-merge-info", _merge_citations)
     app.connect("doctree-read", _add_badge)
-    app.connect("autodoc-process-docstring", _keep_indented_blocks)
+    app.connect("autodoc-process-docstring", _read_docstring)
     return {"parallel_read_safe": True, "env_version": 1}
 
 
@@ -219,15 +222,22 @@ def _show_math_block(writer: Any, node: nodes.math_block) -> None:
     raise nodes.SkipNode
 
 
-def _keep_indented_blocks(
+def _read_docstring(
     app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]
 ) -> None:
-    """Show a docstring's indented tables and trees as they stand in the source."""
-    for i in reversed(range(1, len(lines))):
+    """Our docstrings as reStructuredText: arguments are fields, tables stay."""
+    in_fields = False
+    for i in reversed(range(len(lines))):
+        above = next((x for x in reversed(lines[:i]) if x.strip()), "")
         starts = lines[i].startswith("    ") and not lines[i - 1].strip()
-        before = next((x for x in reversed(lines[:i]) if x.strip()), "")
-        if starts and not before.startswith(("    ", "..", ":")):
+        if i and starts and not above.startswith(("    ", "..", ":")):
             lines[i:i] = ["::", ""]
+    for i, line in enumerate(lines):
+        field = _ARGUMENT.match(line)
+        if field and (in_fields or not i or not lines[i - 1].strip()):
+            lines[i], in_fields = f":param {field[1]}: {field[2]}", True
+        elif not line.startswith("    "):
+            in_fields = False
 
 
 def _register_chapters(app: Sphinx) -> None:
