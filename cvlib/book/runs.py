@@ -321,6 +321,9 @@ def _environment(job: Job, threads: int) -> dict[str, str]:
     """The kernel's environment variables: threads, allocator, device, no network."""
     env = {**os.environ, **ALLOCATOR, "OMP_NUM_THREADS": str(threads)}
     env |= {"PYTHONHASHSEED": "0", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+    mirror = env.get("CVLIB_MIRROR", "")
+    if mirror and "://" not in mirror:  # the kernel works in another folder
+        env["CVLIB_MIRROR"] = str(Path(mirror).expanduser().absolute())
     env.setdefault("CVLIB_DEVICE", "cuda" if job.profile == "gpu" else "cpu")
     if job.profile == "gpu" and env["CVLIB_DEVICE"] == "cuda" and not find_gpu():
         raise RunError(

@@ -141,6 +141,13 @@ def test_an_embedded_run_cannot_reach_the_network(book: Path):
         ensure_run(with_code(book, code))
 
 
+def test_a_relative_mirror_is_found_from_the_kernels_folder(book: Path, monkeypatch):
+    monkeypatch.chdir(book)
+    monkeypatch.setenv("CVLIB_MIRROR", "mirror")
+    code = f"assert os.environ['CVLIB_MIRROR'] == {str(book / 'mirror')!r}"
+    assert ensure_run(with_code(book, code)).record
+
+
 def test_a_failing_chapter_shows_its_own_cell_and_where_it_stands(book: Path):
     job = with_code(book, "raise ValueError('no such shelf')")
     with pytest.raises(RunError) as caught:

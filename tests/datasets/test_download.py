@@ -284,11 +284,13 @@ def test_offline_names_the_source_and_the_mirror_setting(
     assert not finished(tmp_path / "cache")
 
 
-def test_a_body_larger_than_any_dataset_is_cut_off(
-    tiny: Remote, monkeypatch: pytest.MonkeyPatch
+def test_a_body_larger_than_any_dataset_is_cut_off_and_dropped(
+    tiny: Remote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(download, "MAX_BYTES", 100_000)
-    fails(ArchiveError, "wanted at most 100,000 bytes")
+    fails(ArchiveError, "wanted at most 100,000 bytes for one.jpg.part")
+    pieces = contents(tmp_path / "cache").items()
+    assert [body for path, body in pieces if path.endswith("one.jpg.part")] == [b""]
 
 
 def test_a_file_lost_from_the_cache_comes_back_alone(

@@ -1,0 +1,228 @@
+"""The datasets the book knows: what each is, where it lives, what each file must be.
+
+A dataset is one entry in `DATASETS` and one manifest in ``manifests/``: a text file
+with a line ``sha256<TAB>path`` for every file. To add one, write the entry, run
+`write_manifest` on a copy you have checked, and commit both.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+PACKAGE = Path(__file__).parent
+MANIFESTS = PACKAGE / "manifests"
+CHECKSUM = re.compile("[0-9a-f]{64}")
+
+
+class DatasetError(Exception):
+    """What `cvlib.datasets` raises; `cvlib.datasets.download` draws the whole tree."""
+
+    hint = ""
+
+
+class UnknownDatasetError(DatasetError):
+    """Neither a registered name nor a folder that exists."""
+
+
+class ManifestError(DatasetError):
+    """A manifest is absent, or one of its lines cannot be trusted."""
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """Files inside the package, in a folder relative to ``cvlib/datasets``."""
+
+    folder: str
+
+
+@dataclass(frozen=True)
+class Remote:
+    """Files behind addresses that never change, one by one or all in an archive.
+
+    home: the page where a person finds the files.
+    files: the address of one file; ``{path}`` stands for its path in the manifest.
+    archive: a tar.gz or zip with everything below one top folder; None without one.
+    prefix: what precedes a manifest's path inside the archive, as ``data/``.
+    archive_first: which way is tried first; the other is the way out when it fails.
+    """
+
+    home: str
+    files: str
+    archive: str | None = None
+    prefix: str = ""
+    archive_first: bool = True
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One entry of the registry; `licence` is an SPDX name, `size` is in bytes."""
+
+    name: str
+    description: str
+    licence: str
+    source: Shipped | Remote
+    size: int | None = None
+
+
+def github(
+    repository: str, commit: str, *, prefix: str = "", archive_first: bool = True
+) -> Remote:
+    """A GitHub repository, ``owner/name``, at one commit.
+
+    prefix: the folder there that holds the manifest's paths, as ``BCCD/``.
+    archive_first: one request for the whole commit suits many small files, whose
+        single requests would meet the host's rate limit; False suits few files out
+        of a large repository.
+    """
+    raw = f"https://raw.githubusercontent.com/{repository}/{commit}"
+    return Remote(
+        home=f"https://github.com/{repository}/tree/{commit}/{prefix}",
+        files=f"{raw}/{prefix}{{path}}",
+        archive=f"https://codeload.github.com/{repository}/tar.gz/{commit}",
+        prefix=prefix,
+        archive_first=archive_first,
+    )
+
+
+_ENTRIES = (
+    Dataset(
+        name="pantry/products",
+        description="Rendered photographs of groceries and crockery, one product an "
+        "image, split by product; with look-alikes and empty scenes as negatives.",
+        licence="CC0-1.0",
+        source=Shipped("pantry/products"),
+    ),
+    Dataset(
+        name="clothing",
+        description="1,713 photographs of clothing in 10 classes; at most 100 a class "
+        "to train on, 341 to validate, 372 to test.",
+        licence="CC0-1.0",
+        source=github(
+            "alexeygrigorev/clothing-dataset-small",
+            "11961516512414bf9f6c150a832cfd21b54a6b54",
+        ),
+        size=47_291_940,
+    ),
+)
+DATASETS: dict[str, Dataset] = {dataset.name: dataset for dataset in _ENTRIES}
+
+
+def get_dataset(name: str) -> Dataset:
+    """The registered dataset of this name.
+
+    Raises UnknownDatasetError, which lists the known names and the closest one.
+    """
+    if name in DATASETS:
+        return DATASETS[name]
+    from difflib import get_close_matches
+
+    close = get_close_matches(name, DATASETS, n=1, cutoff=0.5)
+    question = f", did you mean {close[0]!r}?" if close else ";"
+    raise UnknownDatasetError(
+        f"no dataset or folder {name!r}{question} known datasets: "
+        f"{', '.join(sorted(DATASETS))}; for your own data give a folder that exists"
+    )
+
+
+def manifest_digest(name: str) -> str:
+    """The sha256 of a dataset's manifest, the same on every platform.
+
+    It changes when any file, its name or its bytes, does; a run's key contains it.
+    Raises UnknownDatasetError, and ManifestError when the manifest is missing or bad.
+    """
+    return digest(read_manifest(name))
+
+
+def digest(manifest: dict[str, str]) -> str:
+    """The sha256 over a manifest's canonical text."""
+    return hashlib.sha256(format_manifest(manifest).encode()).hexdigest()
+
+
+def read_manifest(name: str) -> dict[str, str]:
+    """Path to sha256 of every file of a registered dataset."""
+    get_dataset(name)
+    file = MANIFESTS / f"{name.replace('/', '-')}.sha256.tsv"
+    try:
+        text = file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ManifestError(
+            f"{name}: wanted a manifest at {file}, got {error}; "
+            "make one with cvlib.datasets.write_manifest"
+        ) from error
+    return parse_manifest(text, name=file.name)
+
+
+def parse_manifest(text: str, *, name: str = "manifest") -> dict[str, str]:
+    """Path to sha256 from a manifest's text; inverse of `format_manifest`.
+
+    Raises ManifestError, which names the line, for a checksum that is not 64 lower
+    case hexadecimal digits, a path that could leave the dataset's folder or that not
+    every file system can hold, and a path given twice (letter case aside).
+    """
+    manifest: dict[str, str] = {}
+    seen: set[str] = set()
+    for number, line in enumerate(text.removesuffix("\n").split("\n"), start=1):
+        try:
+            checksum, path = _parse_line(line)
+            if path.casefold() in seen:
+                raise ValueError(f"wanted each path once, got {path!r} again")
+        except ValueError as error:
+            raise ManifestError(f"{name}, line {number}: {error}") from None
+        seen.add(path.casefold())
+        manifest[path] = checksum
+    return manifest
+
+
+def format_manifest(manifest: dict[str, str]) -> str:
+    """The text of a manifest, sorted by path; inverse of `parse_manifest`."""
+    return "".join(f"{manifest[path]}\t{path}\n" for path in sorted(manifest))
+
+
+def write_manifest(folder: str | Path, path: str | Path) -> dict[str, str]:
+    """Write the manifest of every file below `folder` to `path`, and return it.
+
+    For maintainers. Hidden files are left out. Raises ManifestError for a folder
+    without files or with a name that a manifest cannot hold.
+    """
+    folder = Path(folder)
+    manifest = {file: sha256(folder / file) for file in list_files(folder)}
+    text = format_manifest(manifest)
+    parse_manifest(text, name=str(folder))
+    Path(path).write_text(text, "utf-8", newline="\n")
+    return manifest
+
+
+def list_files(folder: Path) -> Iterator[str]:
+    """Relative paths, with forward slashes, of the files below `folder`.
+
+    Names that start with a dot are passed over: .git and .DS_Store are not data.
+    """
+    for parent, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if name[0] != ".")
+        start = Path(parent).relative_to(folder).as_posix()
+        for name in sorted(files):
+            if name[0] != ".":
+                yield name if start == "." else f"{start}/{name}"
+
+
+def sha256(file: Path) -> str:
+    """The sha256 of a file's bytes, in hexadecimal digits."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _parse_line(line: str) -> tuple[str, str]:
+    checksum, tab, path = line.partition("\t")
+    if not tab or not CHECKSUM.fullmatch(checksum):
+        raise ValueError(f"wanted 'sha256<TAB>path', got {line[:100]!r}")
+    # A dot at the start would hide a file or, as "..", leave the folder; a backslash
+    # or a colon would do so on Windows.
+    safe = all(part and part[0] != "." for part in path.split("/"))
+    if not safe or not path.isprintable() or set(path) & set("\\:"):
+        raise ValueError(f"wanted a plain relative path, got {path!r}")
+    return checksum, path
