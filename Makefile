@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup book test check bench serve clean
+.PHONY: help setup book test lint check bench serve clean
 .DEFAULT_GOAL := help
 
 help:  ## Show these commands
@@ -26,10 +26,12 @@ book: $(READY)  ## Run the chapters that changed and build the site in _build/ht
 test: $(READY)  ## Prove the book: every chapter, every bar, the site in a browser
 	$(BIN)/pytest -n 2 --dist loadgroup
 
-check: $(READY)  ## The fast loop, under a minute: format, lint, types, fast tests
+lint: $(READY)  ## Format, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+check: lint  ## The fast loop, under a minute: lint and fast tests
 	$(BIN)/pytest -n 2 -m 'not chapter and not site'
 
 bench: $(READY)  ## Timed comparisons with other libraries, side by side
