@@ -82,6 +82,7 @@ def run_chapter(
 ) -> None:
     """Run one chapter, or find its stored run, and judge it."""
     root = find_root()
+    output = _writable(output) if output is not None else None
     overrides = dict(_parse_parameter(text) for text in parameter)
     job = make_job(
         root,
@@ -220,11 +221,20 @@ def _run_cells(run: Run | None, met: bool) -> list[str]:
     return [verdict, seconds, memory, describe_age(run)]
 
 
-def _save(notebook: nbformat.NotebookNode, path: Path) -> None:
+def _writable(path: Path) -> Path:
+    """`path` if a notebook can be saved there; asked before the minutes of a run."""
     path = path.expanduser()
+    if path.suffix != ".ipynb" or path.is_dir():
+        raise BookError(f"-o wants a file name that ends in .ipynb, got {path}")
     if not path.parent.is_dir():
         raise BookError(f"cannot save to {path}: there is no folder {path.parent}")
-    nbformat.write(notebook, path)
+    return path
+
+
+def _save(notebook: nbformat.NotebookNode, path: Path) -> None:
+    partial = path.with_suffix(".partial.ipynb")
+    nbformat.write(notebook, partial)
+    partial.replace(path)
     console.print(f"saved: {path}")
 
 

@@ -21,6 +21,7 @@ def test_a_misspelt_parameter_fails_at_once_and_names_the_right_one(command):
         (["run", "part/one", "-p", "epochs=lots"], "wanted int"),
         (["run", "part/one", "--profile", "huge"], "embedded, photos, gpu"),
         (["run", "part/one", "-o", "nowhere/out.ipynb"], "no folder nowhere"),
+        (["run", "part/one", "-o", "out.txt"], "ends in .ipynb"),
         (["build", "--profile", "huge"], "embedded, photos, gpu"),
     ],
 )
