@@ -1,4 +1,4 @@
-"""Numbers a chapter stands on: shown on the page, judged by the tests, cited in prose."""
+"""Numbers a chapter stands on: shown on the page, judged by tests, cited in prose."""
 
 import math
 import numbers
@@ -21,7 +21,8 @@ def record(**values: float) -> None:
         return
     from IPython.display import display
 
-    display({MIME_TYPE: plain, "text/plain": as_text(plain)}, raw=True)
+    bundle = {MIME_TYPE: plain, "text/plain": as_text(plain)}
+    display(bundle, raw=True)  # type: ignore[no-untyped-call]
 
 
 def as_text(values: dict[str, float]) -> str:

@@ -31,7 +31,7 @@ def test_a_device_that_is_not_there_is_no_silent_fallback(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     monkeypatch.setenv("CVLIB_DEVICE", "cuda")
-    with pytest.raises(RuntimeError, match="CVLIB_DEVICE asks for 'cuda'.*has: cpu"):
+    with pytest.raises(RuntimeError, match=r"CVLIB_DEVICE asks for 'cuda'.*has: cpu"):
         pick_device()
 
 

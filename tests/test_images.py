@@ -78,7 +78,9 @@ def test_a_square_is_the_centre_of_the_picture(tmp_path):
 
 def test_scaled_decoding_looks_like_full_decoding(tmp_path):
     ramp = np.linspace(0, 255, 1024).astype(np.uint8)
-    picture = Image.fromarray(np.stack(np.broadcast_arrays(ramp, ramp[:, None], 0), 2))
+    picture = Image.fromarray(
+        np.stack(np.broadcast_arrays(ramp, ramp[:, None], ramp), 2)
+    )
     path = save(tmp_path / "a.jpg", picture, quality=95)
     full = open_image(path).resize((128, 128), Image.Resampling.BICUBIC)
     fast = open_image(path, size=128)

@@ -92,7 +92,7 @@ def test_snippets_run_alone(chapter: Chapter, tmp_path: Path):
 @pytest.mark.chapter
 @pytest.mark.xdist_group("classification/train")
 def test_a_reader_trains_on_a_folder_of_their_own(tmp_path: Path):
-    """Three classes, four pictures of each in a split, names with blanks and accents."""
+    """Three classes, four pictures of each in a split; names with blanks, accents."""
     for split in ("train", "valid", "test"):
         for name, ours in (("Tasse à thé", "mug"), ("bowl", "bowl"), ("tin", "can")):
             mine = tmp_path / "my pictures" / split / name

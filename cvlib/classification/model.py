@@ -1,0 +1,137 @@
+"""A pretrained backbone with a new head; saved and loaded without pickle."""
+
+import json
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from cvlib.backbones import Backbone, load_backbone
+from cvlib.images import load_image, to_float
+
+
+class Classifier(nn.Module):
+    """Images in 0–1, [B, 3, H, W] → logits, [B, classes]; it normalises by itself.
+
+    Carrying names, image size and normalisation inside the model removes the commonest
+    ways to get a good model and bad predictions.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self, backbone: Backbone, class_names: list[str], *, dropout: float = 0.2
+    ) -> None:
+        super().__init__()
+        self.backbone_name = backbone.name
+        self.class_names = list(class_names)
+        self.image_size = backbone.image_size
+        self.register_buffer("mean", torch.tensor(backbone.mean).view(3, 1, 1))
+        self.register_buffer("std", torch.tensor(backbone.std).view(3, 1, 1))
+        self.features = backbone.module
+        self.head = nn.Sequential(
+            nn.Dropout(dropout), nn.Linear(backbone.embedding_dim, len(class_names))
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits, [B, classes]; images may also be bytes."""
+        images = (to_float(images) - self.mean) / self.std
+        images = images.contiguous(memory_format=torch.channels_last)
+        return self.head(self.features(images))
+
+
+def build_classifier(
+    backbone: Backbone,
+    class_names: list[str],
+    *,
+    image_size: int | None = None,
+    dropout: float = 0.2,
+) -> Classifier:
+    """A classifier for `class_names`: the backbone's weights, a head to be trained.
+
+    `image_size` is the side, in pixels, that it will be trained on and predicts at.
+    Used in book/classification/train.
+    """
+    if image_size is not None:
+        backbone = replace(backbone, image_size=image_size)
+    model = Classifier(backbone, class_names, dropout=dropout)
+    return model.to(memory_format=torch.channels_last)
+
+
+def parameter_groups(model: Classifier) -> list[list[nn.Parameter]]:
+    """[backbone, head]: what fastai freezes first, and gives the lower rate later."""
+    return [list(model.features.parameters()), list(model.head.parameters())]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Class names, most probable first, and their probabilities."""
+
+    class_names: list[str]
+    scores: list[float]
+
+
+@torch.inference_mode()
+def predict(model: Classifier, path: str | Path, *, top: int = 3) -> Prediction:
+    """The `top` most probable classes of one image file.
+
+    Used in book/classification/train.
+    """
+    image = load_image(path, size=model.image_size).to(model.mean.device)
+    probabilities = model.eval()(image[None]).softmax(dim=1)[0].cpu()
+    scores, labels = probabilities.topk(min(top, len(model.class_names)))
+    names = [model.class_names[label] for label in labels.tolist()]
+    return Prediction(names, scores.tolist())
+
+
+def save_classifier(model: Classifier, path: str | Path) -> Path:
+    """One safetensors file: weights, and in its header what they need to be used.
+
+    Written beside `path` and renamed, so a reader never meets half a file. Used in
+    book/classification/train.
+    """
+    path = Path(path)
+    facts = {
+        "backbone": model.backbone_name,
+        "class_names": model.class_names,
+        "image_size": model.image_size,
+    }
+    weights = {key: value.contiguous() for key, value in model.state_dict().items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        partial = Path(folder) / path.name
+        save_file(weights, partial, metadata={"cvlib": json.dumps(facts)})
+        partial.replace(path)
+    return path
+
+
+def load_classifier(path: str | Path) -> Classifier:
+    """A classifier from `save_classifier`'s file, in evaluation mode, on the CPU.
+
+    Raises FileNotFoundError, or ValueError for a file that is not ours. Used in
+    book/classification/train.
+    """
+    facts, weights = _read_file(Path(path))
+    backbone = load_backbone(facts["backbone"], pretrained=False)
+    model = build_classifier(
+        backbone, facts["class_names"], image_size=facts["image_size"]
+    )
+    model.load_state_dict(weights)
+    return model.eval()
+
+
+def _read_file(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    if not path.is_file():
+        raise FileNotFoundError(f"no saved classifier at {path}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            facts = json.loads((file.metadata() or {})["cvlib"])
+            return facts, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, KeyError) as error:
+        raise ValueError(f"{path} is not a file of save_classifier: {error}") from error

@@ -1,0 +1,131 @@
+"""Pictures of data, training and mistakes; each draws on `ax` and returns it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from cvlib.images import PALETTE
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from cvlib.classification.model import Prediction
+
+
+def plot_lr_finder(
+    ax: Axes, lrs: Sequence[float], losses: Sequence[float], *, chosen: float
+) -> Axes:
+    """Loss against learning rate, smoothed as fastai recorded it; `chosen` is marked.
+
+    Used in book/classification/train.
+    """
+    ax.plot(lrs, losses, color=PALETTE["blue"])
+    ax.axvline(chosen, color=PALETTE["orange"], linestyle="--")
+    ax.annotate(
+        f"lr = {chosen:g}",
+        (chosen, 0.93),
+        xycoords=("data", "axes fraction"),
+        xytext=(5, 0),
+        textcoords="offset points",
+        color=PALETTE["orange"],
+    )
+    # The loss explodes at the right end; the valley is what one looks for.
+    lowest, start = min(losses), losses[0]
+    ax.set_ylim(lowest - 0.15 * (start - lowest), start + 0.5 * (start - lowest))
+    ax.set(xscale="log", xlabel="learning rate", ylabel="training loss")
+    return ax
+
+
+def plot_losses(ax: Axes, epochs: Sequence[Mapping[str, float]]) -> Axes:
+    """Training and validation loss of each epoch in `History.epochs`."""
+    _plot_epochs(ax, epochs, "train_loss", PALETTE["blue"], "training")
+    _plot_epochs(ax, epochs, "valid_loss", PALETTE["orange"], "validation")
+    ax.set_ylabel("loss")
+    ax.legend()
+    return ax
+
+
+def plot_accuracy(ax: Axes, epochs: Sequence[Mapping[str, float]]) -> Axes:
+    """Validation accuracy of each epoch in `History.epochs`; the last one labelled."""
+    _plot_epochs(ax, epochs, "accuracy", PALETTE["orange"], "validation")
+    last = epochs[-1]
+    ax.annotate(
+        f"{last['accuracy']:.0%}",
+        (last["epoch"], last["accuracy"]),
+        xytext=(0, 7),
+        textcoords="offset points",
+        ha="center",
+    )
+    ax.margins(y=0.15)
+    ax.set_ylabel("validation accuracy")
+    ax.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    ax.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    return ax
+
+
+def plot_confusion(
+    ax: Axes, matrix: NDArray[np.int64], class_names: Sequence[str]
+) -> Axes:
+    """Counts, row the true class; darker is a larger share of the row."""
+    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for (row, column), count in np.ndenumerate(matrix):
+        if count:
+            colour = "white" if shares[row, column] > 0.5 else PALETTE["ink"]
+            ax.text(column, row, str(count), ha="center", va="center", color=colour)
+    ticks = range(len(class_names))
+    ax.set_xticks(ticks, class_names, rotation=45, ha="right", rotation_mode="anchor")
+    ax.set_yticks(ticks, class_names)
+    ax.set(xlabel="predicted", ylabel="true")
+    ax.grid(visible=False)
+    return ax
+
+
+def plot_recall(ax: Axes, recalls: Mapping[str, float]) -> Axes:
+    """A bar a class, the lowest recall on top, each labelled."""
+    names = sorted(recalls, key=recalls.__getitem__, reverse=True)
+    values = [recalls[name] for name in names]
+    bars = ax.barh(names, values, color=PALETTE["blue"])
+    ax.bar_label(bars, [f"{value:.0%}" for value in values], padding=3)
+    ax.set(xlim=(0, 1.12), xlabel="recall")
+    ax.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}" if value <= 1 else "")
+    ax.grid(visible=False, axis="y")
+    return ax
+
+
+def plot_prediction(ax: Axes, prediction: Prediction) -> Axes:
+    """The most probable classes of one image, the first on top."""
+    bars = ax.barh(
+        prediction.class_names, prediction.scores, color=PALETTE["blue"], height=0.6
+    )
+    ax.bar_label(bars, [f"{score:.1%}" for score in prediction.scores], padding=3)
+    ax.invert_yaxis()
+    ax.set(xlim=(0, 1.2), xlabel="probability", xticks=[0, 0.25, 0.5, 0.75, 1])
+    ax.grid(visible=False, axis="y")
+    return ax
+
+
+def _plot_epochs(
+    ax: Axes,
+    epochs: Sequence[Mapping[str, float]],
+    key: str,
+    colour: str,
+    label: str,
+) -> None:
+    """One line over all epochs; a grey band lies where the backbone was frozen."""
+    ax.plot(
+        [epoch["epoch"] for epoch in epochs],
+        [epoch[key] for epoch in epochs],
+        color=colour,
+        marker="o",
+        label=label,
+    )
+    frozen = sum(epoch["phase"] == 0 for epoch in epochs)
+    ax.axvspan(0.5, frozen + 0.5, color=PALETTE["grey"], alpha=0.12, linewidth=0)
+    ax.set(xlabel="epoch (grey: backbone frozen)", xlim=(0.5, len(epochs) + 0.5))
+    ax.set_xticks(range(1, len(epochs) + 1))

@@ -1,0 +1,66 @@
+"""Where to compute, and with which random numbers.
+
+Every chapter starts here: `seed_everything` makes its run repeatable, `pick_device`
+chooses the processor and never falls back in silence.
+"""
+
+import os
+import random
+
+import numpy as np
+import torch
+
+
+def pick_device(wanted: str | None = None) -> torch.device:
+    """The device to compute on, checked to be there.
+
+    `wanted` (or else the environment variable CVLIB_DEVICE) names one: "cpu", "cuda",
+    "cuda:1", "mps". Without either: the first GPU, else Apple's, else the CPU. Raises
+    ValueError for a name that is no device and RuntimeError for a device that this
+    machine does not have. Used in book/classification/train.
+    """
+    source = "device" if wanted else "CVLIB_DEVICE"
+    wanted = wanted or os.environ.get("CVLIB_DEVICE", "").strip()
+    if not wanted:
+        return torch.device(_available()[-1])
+    kind, _, index = wanted.partition(":")
+    if kind not in ("cpu", "cuda", "mps") or (index and not index.isdigit()):
+        raise ValueError(f"{source} must be cpu, cuda, cuda:N or mps, got {wanted!r}")
+    if kind not in _available() or _missing_gpu(kind, index):
+        raise RuntimeError(
+            f"{source} asks for {wanted!r}, this machine has: {_describe_available()}"
+        )
+    return torch.device(wanted)
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python, NumPy and torch, so that a run on this machine repeats itself.
+
+    Another processor or thread count still adds numbers in another order: expect
+    results to agree to a few decimals there, not to the last bit. Used in
+    book/classification/train.
+    """
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+
+
+def _available() -> list[str]:
+    """Kinds of device on this machine, the best one last."""
+    kinds = ["cpu"]
+    if torch.backends.mps.is_available():
+        kinds.append("mps")
+    if torch.cuda.is_available():
+        kinds.append("cuda")
+    return kinds
+
+
+def _missing_gpu(kind: str, index: str) -> bool:
+    return kind == "cuda" and int(index or 0) >= torch.cuda.device_count()
+
+
+def _describe_available() -> str:
+    kinds = _available()
+    if "cuda" in kinds:
+        kinds[-1] = f"cuda (0 to {torch.cuda.device_count() - 1})"
+    return ", ".join(kinds)

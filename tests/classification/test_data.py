@@ -1,0 +1,124 @@
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from cvlib.classification.data import (
+    ImageDataset,
+    groups_from_names,
+    read_splits,
+    with_shuffled_labels,
+)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two classes, three images each, in three splits."""
+    for split in ("train", "validation", "test"):
+        for name in ("mug", "bowl"):
+            for index in range(3):
+                add(tmp_path / split / name / f"{name}-01-{index:02}.png")
+    return tmp_path
+
+
+def add(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (4, 4)).save(path)
+
+
+def test_labels_are_places_in_alphabetical_order(folder):
+    splits = read_splits(folder)
+    assert list(splits) == ["train", "valid", "test"]
+    for split in splits.values():
+        assert split.class_names == ["bowl", "mug"]
+        assert split.labels.tolist() == [0, 0, 0, 1, 1, 1]
+        assert [p.parent.name for p in split.paths] == ["bowl"] * 3 + ["mug"] * 3
+
+
+@pytest.mark.parametrize("name", ["valid", "validation", "val"])
+def test_three_names_of_the_validation_folder_are_read(folder, name):
+    (folder / "validation").rename(folder / name)
+    assert len(read_splits(str(folder))["valid"]) == 6
+
+
+def test_other_files_are_left_alone(folder):
+    (folder / "train" / "mug" / "notes.txt").write_text("x")
+    (folder / "train" / "mug" / "._mug.png").write_text("x")
+    (folder / "train" / ".cache").mkdir()
+    assert len(read_splits(folder)["train"]) == 6
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no folder .*nowhere"):
+        read_splits(tmp_path / "nowhere")
+
+
+def test_a_missing_split_says_what_was_found(folder):
+    (folder / "validation").rename(folder / "holdout")
+    with pytest.raises(FileNotFoundError, match=r"valid or validation.*'holdout'"):
+        read_splits(folder)
+
+
+def test_one_class_is_no_classification(folder):
+    (folder / "train" / "mug").rename(folder / "mug")
+    with pytest.raises(ValueError, match=r"at least two, got \['bowl'\]"):
+        read_splits(folder)
+
+
+def test_a_class_without_images_names_class_and_endings(folder):
+    for path in (folder / "test" / "mug").iterdir():
+        path.unlink()
+    with pytest.raises(ValueError, match=r"no images of class 'mug' in .*\.jpg"):
+        read_splits(folder)
+
+
+def test_a_class_that_train_does_not_know_is_an_error(folder):
+    add(folder / "test" / "spoon" / "a.png")
+    with pytest.raises(ValueError, match=r"\['spoon'\], classes train does not have"):
+        read_splits(folder)
+
+
+def test_shuffled_labels_are_the_same_ones_elsewhere(folder):
+    split = read_splits(folder)["train"]
+    shuffled = with_shuffled_labels(split, seed=1)
+    assert shuffled.paths == split.paths
+    assert sorted(shuffled.labels.tolist()) == split.labels.tolist()
+    assert shuffled.labels.tolist() != split.labels.tolist()
+    assert torch.equal(shuffled.labels, with_shuffled_labels(split, seed=1).labels)
+
+
+def test_photographs_of_one_product_are_one_group():
+    paths = [Path("mug/mug-03-07.jpg"), Path("mug/mug-03-08.jpg"), Path("mug/x.jpg")]
+    first, second, third = groups_from_names(paths)
+    assert first == second != third
+
+
+def test_equal_names_in_two_classes_are_two_groups():
+    assert len(set(groups_from_names([Path("mug/1-1.jpg"), Path("can/1-1.jpg")]))) == 2
+
+
+def test_items_are_images_in_zero_to_one_and_labels():
+    dataset = ImageDataset(
+        torch.full((2, 3, 4, 4), 255, dtype=torch.uint8), torch.tensor([5, 6])
+    )
+    image, label = dataset[1]
+    assert len(dataset) == 2 and label == 6
+    assert torch.equal(image, torch.ones(3, 4, 4))
+
+
+def test_a_transform_sees_bytes():
+    seen = []
+    images = torch.zeros(1, 3, 4, 4, dtype=torch.uint8)
+    dataset = ImageDataset(images, torch.tensor([0]), lambda x: seen.append(x) or x)
+    assert dataset[0][0].dtype == torch.float32
+    assert seen[0].dtype == torch.uint8
+
+
+def test_as_many_labels_as_images_are_wanted():
+    with pytest.raises(ValueError, match="got 1 labels for 2 images"):
+        ImageDataset(torch.zeros(2, 3, 4, 4), torch.tensor([0]))
+
+
+def test_an_empty_data_set_has_no_items():
+    assert len(ImageDataset(torch.zeros(0, 3, 4, 4), torch.zeros(0))) == 0

@@ -1,0 +1,114 @@
+import doctest
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn import metrics
+
+from cvlib.backbones import load_backbone
+from cvlib.classification import evaluate
+from cvlib.classification.evaluate import (
+    accuracy,
+    confusion_matrix,
+    grouped_interval,
+    predict_probabilities,
+    recall_per_class,
+    wilson_interval,
+    worst_mistakes,
+)
+from cvlib.classification.model import build_classifier
+
+NAMES = ["bowl", "can", "mug"]
+PAIRS = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1)
+
+
+def test_the_examples_in_docstrings_hold():
+    assert doctest.testmod(evaluate, extraglobs={"torch": torch}).failed == 0
+
+
+@given(PAIRS)
+def test_numbers_equal_scikit_learns(pairs):
+    labels, predicted = torch.tensor(pairs).T
+    assert accuracy(labels, predicted) == pytest.approx(
+        metrics.accuracy_score(labels, predicted)
+    )
+    recalls = recall_per_class(labels, predicted, NAMES)
+    present = sorted(set(labels.tolist()))
+    theirs = metrics.recall_score(labels, predicted, labels=present, average=None)
+    assert list(recalls) == [NAMES[label] for label in present]
+    assert list(recalls.values()) == pytest.approx(theirs.tolist())
+    matrix = confusion_matrix(labels, predicted, 3)
+    assert matrix.sum() == len(labels)
+    assert matrix.trace() == (labels == predicted).sum()
+
+
+def test_no_images_are_no_counts():
+    nothing = torch.empty(0, dtype=torch.int64)
+    assert confusion_matrix(nothing, nothing, 3).tolist() == np.zeros((3, 3)).tolist()
+    assert recall_per_class(nothing, nothing, NAMES) == {}
+
+
+def test_labels_and_predictions_must_pair_up():
+    with pytest.raises(ValueError, match=r"\[N\], got \(2,\) and \(3,\)"):
+        accuracy(torch.zeros(2), torch.zeros(3))
+
+
+def test_wilsons_interval_agrees_with_the_printed_example():
+    # Newcombe, Statistics in Medicine 17, 1998, table I: 81 of 263, and 0 of 20.
+    assert wilson_interval(81, 263) == pytest.approx((0.2553, 0.3662), abs=1e-4)
+    assert wilson_interval(0, 20) == pytest.approx((0.0, 0.1611), abs=1e-4)
+
+
+@given(st.integers(1, 500), st.data())
+def test_wilsons_interval_holds_the_share_and_stays_in_bounds(total, data):
+    correct = data.draw(st.integers(0, total))
+    low, high = wilson_interval(correct, total)
+    assert 0 <= low <= correct / total + 1e-12
+    assert correct / total - 1e-12 <= high <= 1
+
+
+@pytest.mark.parametrize(("correct", "total"), [(1, 0), (0, 0), (3, 2), (-1, 2)])
+def test_impossible_counts_are_an_error(correct, total):
+    with pytest.raises(ValueError, match="correct ≤ total"):
+        wilson_interval(correct, total)
+
+
+def test_groups_of_one_give_about_wilsons_interval():
+    labels = torch.zeros(400, dtype=torch.int64)
+    predicted = (torch.arange(400) % 5 == 0).long()
+    names = [str(i) for i in range(400)]
+    assert grouped_interval(labels, predicted, names) == pytest.approx(
+        wilson_interval(320, 400), abs=0.01
+    )
+
+
+def test_images_that_fail_together_widen_the_interval():
+    labels = torch.zeros(400, dtype=torch.int64)
+    predicted = (torch.arange(400) // 10 % 5 == 0).long()
+    names = [str(i // 10) for i in range(400)]
+    low, high = grouped_interval(labels, predicted, names)
+    alone = wilson_interval(320, 400)
+    assert high - low > 2.5 * (alone[1] - alone[0])
+    assert grouped_interval(labels, predicted, names) == (low, high)
+
+
+def test_the_costliest_mistake_comes_first_and_right_answers_never():
+    probabilities = torch.tensor([[0.6, 0.4], [0.9, 0.1], [0.2, 0.8], [0.55, 0.45]])
+    labels = torch.tensor([1, 1, 1, 0])
+    assert worst_mistakes(probabilities, labels).tolist() == [1, 0]
+    assert worst_mistakes(probabilities, labels, count=1).tolist() == [1]
+    assert worst_mistakes(probabilities[2:], labels[2:]).tolist() == []
+
+
+def test_probabilities_of_a_model_sum_to_one_whatever_the_batch():
+    model = build_classifier(load_backbone(pretrained=False), NAMES)
+    images = torch.randint(256, (5, 3, 32, 32), dtype=torch.uint8)
+    whole = predict_probabilities(model, images)
+    assert torch.allclose(whole.sum(dim=1), torch.ones(5))
+    pieces = predict_probabilities(model, images, batch_size=2)
+    assert torch.allclose(whole, pieces, atol=1e-5)
+    assert predict_probabilities(model, images[:0]).shape == (0, 3)
+    assert math.isfinite(float(whole.sum()))

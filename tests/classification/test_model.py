@@ -1,0 +1,90 @@
+import pytest
+import torch
+from PIL import Image
+
+from cvlib.backbones import load_backbone
+from cvlib.classification.model import (
+    build_classifier,
+    load_classifier,
+    parameter_groups,
+    predict,
+    save_classifier,
+)
+
+NAMES = ["bowl", "can", "mug"]
+
+
+@pytest.fixture(scope="module")
+def model():
+    backbone = load_backbone(pretrained=False)
+    return build_classifier(backbone, NAMES, image_size=64).eval()
+
+
+def test_images_become_one_logit_a_class(model):
+    assert model(torch.rand(2, 3, 64, 64)).shape == (2, 3)
+
+
+def test_it_normalises_by_itself(model):
+    pixels = torch.randint(256, (1, 3, 64, 64), dtype=torch.uint8)
+    by_hand = model.head(model.features((pixels / 255 - 0.5) / 0.5))
+    assert torch.allclose(model(pixels), by_hand, atol=1e-5)
+    assert torch.allclose(model(pixels / 255), by_hand, atol=1e-5)
+
+
+def test_the_groups_are_backbone_and_head_and_cover_everything(model):
+    backbone, head = parameter_groups(model)
+    assert len(head) == 2
+    assert len(backbone) + len(head) == len(list(model.parameters()))
+
+
+def test_what_is_saved_comes_back(model, tmp_path):
+    path = save_classifier(model, tmp_path / "deep" / "model.safetensors")
+    again = load_classifier(path)
+    images = torch.rand(2, 3, 64, 64)
+    assert torch.equal(model(images), again(images))
+    assert again.class_names == NAMES and again.image_size == 64
+    assert not again.training
+
+
+def test_saving_leaves_one_file(model, tmp_path):
+    save_classifier(model, tmp_path / "model.safetensors")
+    save_classifier(model, tmp_path / "model.safetensors")
+    assert [path.name for path in tmp_path.iterdir()] == ["model.safetensors"]
+
+
+def test_a_failed_save_leaves_the_old_file(model, tmp_path, monkeypatch):
+    path = save_classifier(model, tmp_path / "model.safetensors")
+    before = path.read_bytes()
+
+    def full(weights, target, metadata):
+        target.write_bytes(b"half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr("cvlib.classification.model.save_file", full)
+    with pytest.raises(OSError, match="disk full"):
+        save_classifier(model, path)
+    assert path.read_bytes() == before
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no saved classifier at .*m\.safe"):
+        load_classifier(tmp_path / "m.safetensors")
+
+
+@pytest.mark.parametrize("content", [b"", b"not safetensors at all"])
+def test_a_foreign_file_is_named(tmp_path, content):
+    path = tmp_path / "m.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"m\.safetensors is not a file of save_cl"):
+        load_classifier(path)
+
+
+def test_a_prediction_names_the_most_probable_classes_first(model, tmp_path):
+    Image.new("RGB", (80, 50), "red").save(tmp_path / "a.png")
+    prediction = predict(model, tmp_path / "a.png", top=2)
+    assert len(prediction.class_names) == 2
+    assert prediction.scores == sorted(prediction.scores, reverse=True)
+    everything = predict(model, tmp_path / "a.png", top=99)
+    assert sorted(everything.class_names) == NAMES
+    assert sum(everything.scores) == pytest.approx(1)

@@ -1,0 +1,70 @@
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from cvlib.classification import plot
+from cvlib.classification.model import Prediction
+
+EPOCHS = [
+    {
+        "epoch": epoch,
+        "phase": int(epoch > 1),
+        "train_loss": 2 / epoch,
+        "valid_loss": 2.2 / epoch,
+        "accuracy": 1 - 0.5 / epoch,
+        "seconds": 1.0,
+    }
+    for epoch in (1, 2, 3)
+]
+
+
+@pytest.fixture
+def ax():
+    return Figure().subplots()
+
+
+def texts(ax):
+    return [text.get_text() for text in ax.texts]
+
+
+def test_the_chosen_rate_is_marked_in_the_rate_finder(ax):
+    drawn = plot.plot_lr_finder(ax, [1e-5, 1e-3, 1e-1], [2.0, 1.0, 9.0], chosen=1e-3)
+    assert drawn is ax
+    assert ax.get_xscale() == "log" and ax.get_xlabel() == "learning rate"
+    assert texts(ax) == ["lr = 0.001"]
+    assert ax.get_ylim()[1] < 9  # the explosion does not flatten the valley
+
+
+def test_losses_show_training_and_validation(ax):
+    assert plot.plot_losses(ax, EPOCHS) is ax
+    labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert labels == ["training", "validation"]
+    assert ax.lines[1].get_ydata()[-1] == pytest.approx(2.2 / 3)
+
+
+def test_the_last_accuracy_is_labelled(ax):
+    assert plot.plot_accuracy(ax, EPOCHS) is ax
+    assert texts(ax) == ["83%"]
+
+
+def test_a_confusion_matrix_shows_its_counts_but_no_zeros(ax):
+    assert plot.plot_confusion(ax, np.array([[3, 0], [1, 2]]), ["can", "mug"]) is ax
+    assert texts(ax) == ["3", "1", "2"]
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("predicted", "true")
+
+
+def test_a_class_without_images_does_not_divide_by_zero(ax):
+    plot.plot_confusion(ax, np.zeros((2, 2), int), ["can", "mug"])
+    assert texts(ax) == []
+
+
+def test_the_lowest_recall_is_on_top(ax):
+    assert plot.plot_recall(ax, {"can": 0.5, "mug": 1.0, "box": 0.25}) is ax
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["mug", "can", "box"]
+    assert texts(ax) == ["100%", "50%", "25%"]
+
+
+def test_the_most_probable_class_is_on_top(ax):
+    assert plot.plot_prediction(ax, Prediction(["can", "mug"], [0.9, 0.1])) is ax
+    assert ax.yaxis_inverted()
+    assert texts(ax) == ["90.0%", "10.0%"]
