@@ -63,6 +63,7 @@ ALLOCATOR = {
     "MALLOC_MMAP_THRESHOLD_": "4294967296",
     "MALLOC_TRIM_THRESHOLD_": "8589934592",
     "MALLOC_TOP_PAD_": "268435456",
+    "MALLOC_ARENA_MAX": "1",  # or each thread keeps what it once had
 }
 
 # `embedded` needs no network, and proves it on each run: every request would go to a

@@ -14,7 +14,7 @@ from cvlib.classification.model import Classifier
 
 @torch.inference_mode()
 def predict_probabilities(
-    model: Classifier, images: Tensor, *, batch_size: int = 64
+    model: Classifier, images: Tensor, *, batch_size: int = 16
 ) -> Tensor:
     """Probabilities, float32 [N, classes], of decoded images, [N, 3, H, W].
 

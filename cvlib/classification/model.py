@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -18,8 +20,9 @@ from cvlib.images import load_image, to_float
 class Classifier(nn.Module):
     """Images in 0–1, [B, 3, H, W] → logits, [B, classes]; it normalises by itself.
 
-    Carrying names, image size and normalisation inside the model removes the commonest
-    ways to get a good model and bad predictions.
+    A linear head on embeddings of unit length. Carrying names, image size and
+    normalisation inside the model removes the commonest ways to get a good model and
+    bad predictions.
     """
 
     mean: Tensor
@@ -35,15 +38,15 @@ class Classifier(nn.Module):
         self.register_buffer("mean", torch.tensor(backbone.mean).view(3, 1, 1))
         self.register_buffer("std", torch.tensor(backbone.std).view(3, 1, 1))
         self.features = backbone.module
-        self.head = nn.Sequential(
-            nn.Dropout(dropout), nn.Linear(backbone.embedding_dim, len(class_names))
-        )
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(backbone.embedding_dim, len(class_names))
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits, [B, classes]; images may also be bytes."""
         images = (to_float(images) - self.mean) / self.std
         images = images.contiguous(memory_format=torch.channels_last)
-        return self.head(self.features(images))
+        embeddings = nn.functional.normalize(self.features(images))
+        return self.head(self.dropout(embeddings))
 
 
 def build_classifier(
@@ -55,8 +58,8 @@ def build_classifier(
 ) -> Classifier:
     """A classifier for `class_names`: the backbone's weights, a head to be trained.
 
-    `image_size` is the side, in pixels, that it will be trained on and predicts at.
-    Used in book/classification/train.
+    `image_size` is the side, in pixels, of the images it will predict. Used in
+    book/classification/train.
     """
     if image_size is not None:
         backbone = replace(backbone, image_size=image_size)
@@ -64,9 +67,35 @@ def build_classifier(
     return model.to(memory_format=torch.channels_last)
 
 
+@torch.no_grad()
+def set_head(
+    model: Classifier, weight: NDArray[np.floating], bias: NDArray[np.floating]
+) -> None:
+    """Put a linear model fitted on embeddings, [classes, D] and [classes], in place.
+
+    Training the head first, and only then the rest, keeps what the backbone knows:
+    Kumar et al., "Fine-Tuning can Distort Pretrained Features", ICLR 2022. Used in
+    book/classification/train.
+    """
+    wanted = tuple(model.head.weight.shape)
+    if weight.shape != wanted or bias.shape != wanted[:1]:
+        raise ValueError(
+            f"head must be {wanted} and {wanted[:1]}, got {weight.shape}, {bias.shape}"
+        )
+    model.head.weight.copy_(torch.as_tensor(weight))
+    model.head.bias.copy_(torch.as_tensor(bias))
+
+
 def parameter_groups(model: Classifier) -> list[list[nn.Parameter]]:
-    """[backbone, head]: what fastai freezes first, and gives the lower rate later."""
-    return [list(model.features.parameters()), list(model.head.parameters())]
+    """[early layers, late layers, head], for fastai's `splitter`.
+
+    The early third finds edges and textures, which serve any task: left frozen
+    (`learn.freeze_to(1)`) it saves a third of the time. Used in
+    book/classification/train.
+    """
+    backbone = list(model.features.parameters())
+    third = len(backbone) // 3
+    return [backbone[:third], backbone[third:], list(model.head.parameters())]
 
 
 @dataclass(frozen=True)

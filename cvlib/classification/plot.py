@@ -50,9 +50,21 @@ def plot_losses(ax: Axes, epochs: Sequence[Mapping[str, float]]) -> Axes:
     return ax
 
 
-def plot_accuracy(ax: Axes, epochs: Sequence[Mapping[str, float]]) -> Axes:
-    """Validation accuracy of each epoch in `History.epochs`; the last one labelled."""
+def plot_accuracy(
+    ax: Axes, epochs: Sequence[Mapping[str, float]], *, baseline: float
+) -> Axes:
+    """Validation accuracy of each epoch in `History.epochs`, over a `baseline`."""
     _plot_epochs(ax, epochs, "accuracy", PALETTE["orange"], "validation")
+    ax.axhline(baseline, color=PALETTE["grey"], linestyle="--")
+    ax.annotate(
+        "frozen, linear head",
+        (1, baseline),
+        xycoords=("axes fraction", "data"),
+        xytext=(0, 4),
+        textcoords="offset points",
+        ha="right",
+        color=PALETTE["grey"],
+    )
     last = epochs[-1]
     ax.annotate(
         f"{last['accuracy']:.0%}",
@@ -117,7 +129,6 @@ def _plot_epochs(
     colour: str,
     label: str,
 ) -> None:
-    """One line over all epochs; a grey band lies where the backbone was frozen."""
     ax.plot(
         [epoch["epoch"] for epoch in epochs],
         [epoch[key] for epoch in epochs],
@@ -125,7 +136,5 @@ def _plot_epochs(
         marker="o",
         label=label,
     )
-    frozen = sum(epoch["phase"] == 0 for epoch in epochs)
-    ax.axvspan(0.5, frozen + 0.5, color=PALETTE["grey"], alpha=0.12, linewidth=0)
-    ax.set(xlabel="epoch (grey: backbone frozen)", xlim=(0.5, len(epochs) + 0.5))
+    ax.set(xlabel="epoch", xlim=(0.5, len(epochs) + 0.5))
     ax.set_xticks(range(1, len(epochs) + 1))

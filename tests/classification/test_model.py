@@ -1,14 +1,17 @@
+import numpy as np
 import pytest
 import torch
 from PIL import Image
+from sklearn.linear_model import LogisticRegression
 
-from cvlib.backbones import load_backbone
+from cvlib.backbones import embed, load_backbone
 from cvlib.classification.model import (
     build_classifier,
     load_classifier,
     parameter_groups,
     predict,
     save_classifier,
+    set_head,
 )
 
 NAMES = ["bowl", "can", "mug"]
@@ -26,15 +29,35 @@ def test_images_become_one_logit_a_class(model):
 
 def test_it_normalises_by_itself(model):
     pixels = torch.randint(256, (1, 3, 64, 64), dtype=torch.uint8)
-    by_hand = model.head(model.features((pixels / 255 - 0.5) / 0.5))
+    features = model.features((pixels / 255 - 0.5) / 0.5)
+    by_hand = model.head(torch.nn.functional.normalize(features))
     assert torch.allclose(model(pixels), by_hand, atol=1e-5)
     assert torch.allclose(model(pixels / 255), by_hand, atol=1e-5)
 
 
-def test_the_groups_are_backbone_and_head_and_cover_everything(model):
-    backbone, head = parameter_groups(model)
-    assert len(head) == 2
-    assert len(backbone) + len(head) == len(list(model.parameters()))
+def test_the_groups_run_from_stem_to_head_and_cover_everything_once(model):
+    early, late, head = parameter_groups(model)
+    assert early[0] is model.features.conv_stem.weight
+    assert head == [model.head.weight, model.head.bias]
+    everything = [id(p) for group in (early, late, head) for p in group]
+    assert len(everything) == len(set(everything)) == len(list(model.parameters()))
+
+
+def test_a_head_fitted_on_embeddings_gives_the_same_answers_inside():
+    backbone = load_backbone()
+    images = torch.rand(12, 3, 64, 64)
+    embeddings = embed(images, backbone)
+    fitted = LogisticRegression().fit(embeddings, [0, 1, 2] * 4)
+    classifier = build_classifier(backbone, NAMES).eval()
+    set_head(classifier, fitted.coef_, fitted.intercept_)
+    with torch.no_grad():
+        inside = classifier(images).softmax(dim=1).numpy()
+    assert inside == pytest.approx(fitted.predict_proba(embeddings), abs=1e-4)
+
+
+def test_a_head_of_another_shape_is_an_error(model):
+    with pytest.raises(ValueError, match=r"head must be \(3, 1280\).*got \(2, 5\)"):
+        set_head(model, np.ones((2, 5)), np.ones(2))
 
 
 def test_what_is_saved_comes_back(model, tmp_path):

@@ -42,9 +42,10 @@ def test_losses_show_training_and_validation(ax):
     assert ax.lines[1].get_ydata()[-1] == pytest.approx(2.2 / 3)
 
 
-def test_the_last_accuracy_is_labelled(ax):
-    assert plot.plot_accuracy(ax, EPOCHS) is ax
-    assert texts(ax) == ["83%"]
+def test_accuracy_stands_over_its_baseline_and_the_last_is_labelled(ax):
+    assert plot.plot_accuracy(ax, EPOCHS, baseline=0.7) is ax
+    assert texts(ax) == ["frozen, linear head", "83%"]
+    assert list(ax.lines[1].get_ydata()) == [0.7, 0.7]
 
 
 def test_a_confusion_matrix_shows_its_counts_but_no_zeros(ax):

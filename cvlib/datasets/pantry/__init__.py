@@ -1,5 +1,13 @@
 """Rendered kitchen products: what they are, how they are photographed, the images.
 
-`catalogue` has the products, `scenes` where they stand, `render` traces a scene (extra
-`render`), `photo` is the camera, `generate` writes the image set `products/`.
+Data flows through the modules in this order, and only `render` needs the extra
+`render`: `catalogue` (the products, with `palette`, `shapes`, `labels`, `surfaces`
+and `clutter` as their stuff) → `scenes` (what stands where, seen from where, in which
+light) → `render` (light, and which object each pixel shows) → `photo` (what a phone
+makes of the light) → `generate` (the image set `products/`).
+
+The images are in the repository. To make one of them again, or all:
+
+    python -m cvlib.datasets.pantry --out again --only can-03-07
+    python -m cvlib.datasets.pantry --jobs 2
 """
