@@ -36,7 +36,8 @@ def plot_lr_finder(
     )
     # The loss explodes at the right end; the valley is what one looks for.
     lowest, start = min(losses), losses[0]
-    ax.set_ylim(lowest - 0.15 * (start - lowest), start + 0.5 * (start - lowest))
+    span = max(start - lowest, 0.2 * lowest)  # a good start may have no valley
+    ax.set_ylim(lowest - 0.15 * span, start + 0.5 * span)
     ax.set(xscale="log", xlabel="learning rate", ylabel="training loss")
     return ax
 

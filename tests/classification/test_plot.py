@@ -35,6 +35,11 @@ def test_the_chosen_rate_is_marked_in_the_rate_finder(ax):
     assert ax.get_ylim()[1] < 9  # the explosion does not flatten the valley
 
 
+def test_a_search_that_only_climbs_is_drawn_without_a_warning(ax):
+    plot.plot_lr_finder(ax, [1e-5, 1e-3], [1.0, 9.0], chosen=1e-4)
+    assert ax.get_ylim() == pytest.approx((0.97, 1.1))
+
+
 def test_losses_show_training_and_validation(ax):
     assert plot.plot_losses(ax, EPOCHS) is ax
     labels = [text.get_text() for text in ax.get_legend().get_texts()]
