@@ -7,6 +7,10 @@ document.addEventListener("DOMContentLoaded", () => {
   for (const summary of document.querySelectorAll("summary[aria-label]")) {
     summary.removeAttribute("aria-label");
   }
+  for (const summary of document.querySelectorAll(".has-children summary")) {
+    const page = summary.closest("li").querySelector("a").innerText;
+    summary.ariaLabel = `Pages below ${page}`;
+  }
   for (const pre of document.querySelectorAll(".highlight pre")) {
     if (pre.scrollWidth > pre.clientWidth) pre.tabIndex = 0;
   }

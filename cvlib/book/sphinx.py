@@ -67,6 +67,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("env-purge-doc", _forget_citations)
     app.connect("env-merge-info", _merge_citations)
     app.connect("doctree-read", _add_badge)
+    app.connect("html-page-context", _drop_thebe, priority=900)
     app.connect("autodoc-process-docstring", _read_docstring)
     return {"parallel_read_safe": True, "env_version": 1}
 
@@ -220,6 +221,17 @@ def _show_math(writer: Any, node: nodes.math) -> None:
 def _show_math_block(writer: Any, node: nodes.math_block) -> None:
     writer.body.append(f"<p>{tex2mathml(node.astext(), as_block=True)}</p>")
     raise nodes.SkipNode
+
+
+def _drop_thebe(
+    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: object
+) -> None:
+    """Jupyter Book loads Thebe twice, which is a script error, and nothing uses it."""
+    context["script_files"] = [
+        script
+        for script in context["script_files"]
+        if "thebe" not in f"{script} {getattr(script, 'attributes', '')}".lower()
+    ]
 
 
 def _read_docstring(
