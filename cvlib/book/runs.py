@@ -64,7 +64,6 @@ ALLOCATOR = {
     "MALLOC_TRIM_THRESHOLD_": "8589934592",
     "MALLOC_TOP_PAD_": "268435456",
     "MALLOC_ARENA_MAX": "1",  # or each thread keeps what it once had
-    "OMP_WAIT_POLICY": "PASSIVE",  # spinning threads starve whatever else runs
 }
 
 # `embedded` needs no network, and proves it on each run: every request would go to a
