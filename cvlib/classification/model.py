@@ -90,7 +90,7 @@ def parameter_groups(model: Classifier) -> list[list[nn.Parameter]]:
     """[early layers, late layers, head], for fastai's `splitter`.
 
     The early third finds edges and textures, which serve any task: left frozen
-    (`learn.freeze_to(1)`) it saves a third of the time. Used in
+    (`learn.freeze_to(1)`) it needs no backward pass. Used in
     book/classification/train.
     """
     backbone = list(model.features.parameters())
