@@ -8,6 +8,7 @@ makes of the light) → `generate` (the image set `products/`).
 
 The images are in the repository. To make one of them again, or all:
 
-    python -m cvlib.datasets.pantry --out again --only can-03-07
-    python -m cvlib.datasets.pantry --jobs 2
+    python -m cvlib.datasets.pantry products --out again --only can-03-07
+    python -m cvlib.datasets.pantry products --jobs 2
+    python -m cvlib.datasets.pantry shelves --jobs 2
 """

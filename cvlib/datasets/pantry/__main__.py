@@ -1,4 +1,4 @@
-"""`python -m cvlib.datasets.pantry`: render the image set, or a part of it again."""
+"""`python -m cvlib.datasets.pantry`: render an image set, or a part of it again."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,30 +8,64 @@ from rich.progress import track
 
 from cvlib.datasets.pantry import generate
 
+app = typer.Typer(help="Render the images of the pantry.", no_args_is_help=True)
+Jobs = Annotated[int, typer.Option(help="Processes side by side.")]
+Only = Annotated[
+    list[str] | None, typer.Option(help="Names or their beginnings: can-03-07.")
+]
+Samples = Annotated[int, typer.Option(help="Paths a pixel.")]
+Light = Annotated[
+    Path | None, typer.Option(help="Keep linear images here, and use them again.")
+]
 
-def main(
+
+@app.command()
+def products(
     out: Annotated[Path, typer.Option(help="The image folder.")] = generate.FOLDER,
-    jobs: Annotated[int, typer.Option(help="Processes side by side.")] = 1,
-    only: Annotated[
-        list[str] | None, typer.Option(help="Names or their beginnings: can-03-07.")
-    ] = None,
-    size: Annotated[int, typer.Option(help="Pixels a side.")] = generate.SIZE,
-    samples: Annotated[int, typer.Option(help="Paths a pixel.")] = generate.SAMPLES,
-    light: Annotated[
-        Path | None, typer.Option(help="Keep linear images here, and use them again.")
-    ] = None,
+    jobs: Jobs = 1,
+    only: Only = None,
+    samples: Samples = generate.SAMPLES,
+    light: Light = None,
 ) -> None:
-    """Make the pictures that are missing in the folder, then its table."""
-    starts = tuple(only or [""])
-    wanted = [shot for shot in generate.shots() if shot.name.startswith(starts)]
+    """Make the pictures of `pantry/products` that are missing, then their table."""
+    _make(generate.shots(), out, only, jobs, generate.SIZE, samples, light)
+    generate.write_table(out)
+
+
+@app.command()
+def shelves(
+    out: Annotated[Path, typer.Option(help="The folder.")] = generate.SHELF_FOLDER,
+    jobs: Jobs = 1,
+    only: Only = None,
+    samples: Samples = generate.SAMPLES,
+    light: Light = None,
+) -> None:
+    """Make the pictures of `pantry/shelves` that are missing, then all annotations."""
+    shots = generate.shelf_shots()
+    _make(shots, out, only, jobs, generate.SHELF_SIZE, samples, light)
+    if only is None:
+        written = generate.write_truth(out, jobs=jobs)
+        for _ in track(written, description="Annotating", total=len(shots)):
+            pass
+
+
+def _make(
+    shots: list[generate.P],
+    out: Path,
+    only: list[str] | None,
+    jobs: int,
+    size: int,
+    samples: int,
+    light: Path | None,
+) -> None:
+    wanted = [shot for shot in shots if shot.name.startswith(tuple(only or [""]))]
     missing = [shot for shot in wanted if not (out / shot.path).exists()]
     made = generate.make_all(
         missing, out, jobs=jobs, size=size, samples=samples, light=light
     )
     for _ in track(made, description="Rendering", total=len(missing)):
         pass
-    generate.write_table(out)
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    app()

@@ -7,6 +7,7 @@ the first scene is rendered.
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
+from itertools import product
 from types import ModuleType
 from typing import Any
 
@@ -18,6 +19,7 @@ from cvlib.datasets.pantry.scenes import Camera, Placed, Scene
 from cvlib.datasets.pantry.shapes import Material, Texture
 
 Array = NDArray[np.float32]
+Window = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -51,23 +53,39 @@ def render(scene: Scene, *, size: int = 224, samples: int = 6) -> Rendering:
     return Rendering(np.maximum(image, 0), albedo, normal)
 
 
-def instances(scene: Scene, *, size: int = 224) -> NDArray[np.uint8]:
+def instances(
+    scene: Scene, *, size: int = 224, window: Window | None = None
+) -> NDArray[np.uint8]:
     """Which object is seen at each pixel's centre, [H, W].
 
     0 is the surroundings, n the n-th of `scene.objects`. One ray a pixel through a
-    pinhole: exact masks, without the picture's depth of field.
+    pinhole: exact masks, without the picture's depth of field. Outside `window`, left,
+    top, right and bottom in pixels, nothing is asked and all is 0.
     """
     mi, _ = _renderer()
     world, owners = _load(scene)
     sensor = mi.load_dict(_sensor(scene.camera.pinhole(), size, 1))
     order = dict(zip(world.shapes(), owners, strict=True))
     found = np.zeros((size, size), dtype=np.uint8)
-    for row, column in np.ndindex(size, size):
+    left, top, right, bottom = window or (0, 0, size, size)
+    for row, column in product(range(top, bottom), range(left, right)):
         at = mi.ScalarPoint2f((column + 0.5) / size, (row + 0.5) / size)
         hit = world.ray_intersect(sensor.sample_ray(0.0, 0.5, at, [0.5, 0.5])[0])
         if hit.is_valid():
             found[row, column] = order[hit.shape]
     return found
+
+
+def first_hits(scene: Scene, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How far, [N], one sees from the camera towards points [N, 3]; inf if for ever."""
+    mi, _ = _renderer()
+    world, _owners = _load(scene)
+    eye = np.array(scene.camera.origin)
+    away = points - eye
+    away /= np.linalg.norm(away, axis=1, keepdims=True)
+    rays = [mi.Ray3f(mi.ScalarPoint3f(*eye), mi.ScalarVector3f(*d)) for d in away]
+    hits = [world.ray_intersect(ray) for ray in rays]
+    return np.array([hit.t if hit.is_valid() else np.inf for hit in hits])
 
 
 def paint(texture: Texture) -> Array:

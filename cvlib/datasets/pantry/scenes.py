@@ -125,7 +125,7 @@ def negative_scene(split: str, number: int) -> Scene:
     if number % 8 == 7:
         kind = "nothing"
     parts = clutter.thing("citrus" if kind == "nothing" else kind, rng)
-    hero = _standing(kind, parts, rng, lean=0.0)
+    hero = standing(kind, parts, rng, lean=0.0)
     scene = _stage(rng, hero)
     others = () if kind == "nothing" else clutter.LOOK_ALIKES[split]
     objects = [] if kind == "nothing" else [hero, *_around(rng, hero, scene, others)]
@@ -134,7 +134,7 @@ def negative_scene(split: str, number: int) -> Scene:
 
 def _compose(rng: np.random.Generator, product: Product) -> Scene:
     lying = product.class_name not in ("mug", "bowl") and rng.random() < 0.08
-    hero = _standing(product.name, product.parts, rng, lean=90.0 if lying else 0.0)
+    hero = standing(product.name, product.parts, rng, lean=90.0 if lying else 0.0)
     if not lying and rng.random() < 0.75:
         # Labels face the camera; a mug's handle, along +x, is seldom behind it.
         turn = (-200, 20) if product.class_name == "mug" else (-60, 60)
@@ -155,10 +155,11 @@ def _stage(rng: np.random.Generator, hero: Placed) -> Scene:
     background = choose(rng, BACKGROUNDS)
     in_fridge = ("cool", "cool", "warm", "dim")
     light = choose(rng, in_fridge if background == "fridge" else LIGHTS)
-    camera, facts = _camera(rng, hero, low=background == "fridge")
-    stage = _fridge(rng) if background == "fridge" else _kitchen(rng, background)
+    camera, facts = view(rng, hero.vertices(), low=background == "fridge")
+    facts |= {"yaw": round(hero.yaw, 1)}
+    stage = fridge(rng) if background == "fridge" else kitchen(rng, background)
     if rng.random() < 0.6 and background != "fridge":
-        stage.append(_key_light(rng, light))
+        stage.append(key_light(rng, light))
     walls = hsv(between(rng, 0.05, 0.6), between(rng, 0, 0.25), between(rng, 0.4, 0.8))
     room = Texture("room", int(rng.integers(1 << 30)), (256, 128), (walls,), (light,))
     facts = {"background": background, "light": light, **facts}
@@ -166,15 +167,22 @@ def _stage(rng: np.random.Generator, hero: Placed) -> Scene:
     return Scene((hero,), tuple(stage), camera, room, turn, seed, facts)
 
 
-def _camera(
-    rng: np.random.Generator, hero: Placed, *, low: bool
+def view(
+    rng: np.random.Generator,
+    points: Array,
+    *,
+    low: bool,
+    fills: tuple[float, float] = (0.55, 1.25),
 ) -> tuple[Camera, Facts]:
-    points = hero.vertices()
+    """A phone held towards points [N, 3], which fill this share of the frame.
+
+    `low` keeps it near the height of what it looks at, as before a shelf.
+    """
     centre = (points.min(axis=0) + points.max(axis=0)) / 2
     extent = float(np.linalg.norm(points.max(axis=0) - points.min(axis=0)))
     steep = rng.random() < 0.18 and not low
     elevation = between(rng, 35, 78) if steep else between(rng, 3, 22 if low else 35)
-    fill = float(np.exp(rng.uniform(np.log(0.55), np.log(1.25))))
+    fill = float(np.exp(rng.uniform(*np.log(fills))))
     fov = between(rng, 30, 52)
     distance = extent / (2 * fill * np.tan(np.radians(fov) / 2))
     side = between(rng, -25, 25) if low else between(rng, -40, 40)
@@ -188,10 +196,10 @@ def _camera(
     camera = Camera(_vector(origin), _vector(target), _vector(up), fov, aperture, focus)
     near = "near" if fill > 0.8 else "middle" if fill > 0.5 else "far"
     facts: Facts = {"distance": near, "fill": round(fill, 3)}
-    return camera, facts | {"elevation": elevation, "yaw": round(hero.yaw, 1)}
+    return camera, facts | {"elevation": elevation}
 
 
-def _standing(
+def standing(
     name: str, parts: tuple[Part, ...], rng: np.random.Generator, *, lean: float
 ) -> Placed:
     """An object resting on z = 0, turned anyhow."""
@@ -206,13 +214,13 @@ def _around(
     """Neighbours beside and behind, more of them where it is cluttered."""
     background = scene.facts["background"]
     most = {"cluttered": 7, "fridge": 5}.get(str(background), 3)
-    taken = [(0.0, 0.0, _footprint(hero))]
+    taken = [(0.0, 0.0, footprint(hero))]
     placed: list[Placed] = []
     for _ in range(int(rng.integers(most // 3, most + 1)) if kinds else 0):
         kind = choose(rng, kinds)
         lean = 90.0 if kind in ("pin", "roll") and rng.random() < 0.6 else 0.0
-        one = _standing(kind, clutter.thing(kind, rng), rng, lean=lean)
-        wide = _footprint(one)
+        one = standing(kind, clutter.thing(kind, rng), rng, lean=lean)
+        wide = footprint(one)
         for _ in range(12):
             away = taken[0][2] + wide + between(rng, 0.3, 22)
             turn = np.radians(between(rng, -30, 210))
@@ -230,10 +238,10 @@ def _occluder(rng: np.random.Generator, hero: Placed, camera: Camera) -> Placed 
     if rng.random() > 0.28:
         return None
     kind = choose(rng, clutter.FILLERS)
-    one = _standing(kind, clutter.thing(kind, rng), rng, lean=0.0)
+    one = standing(kind, clutter.thing(kind, rng), rng, lean=0.0)
     towards = _unit(np.array([*camera.origin[:2], 0.0]))
     aside = np.array([-towards[1], towards[0], 0.0])
-    wide, own = _footprint(one), _footprint(hero)
+    wide, own = footprint(one), footprint(hero)
     shift = choose(rng, (-1, 1)) * own * between(rng, 0.5, 1.3)
     x, y, _ = towards * (wide + own + between(rng, 0.5, 5)) + aside * shift
     clear = np.hypot(x - camera.origin[0], y - camera.origin[1]) > wide + 6
@@ -256,7 +264,7 @@ def _visibility(scene: Scene) -> tuple[float, float]:
     return float(inside.mean()), float((hidden & inside).sum() / max(inside.sum(), 1))
 
 
-def _kitchen(rng: np.random.Generator, background: str) -> list[Placed]:
+def kitchen(rng: np.random.Generator, background: str) -> list[Placed]:
     """A table or a counter, sometimes with a wall behind."""
     kinds = {"wood": ("wood",), "counter": ("stone", "stone", "plaster")}
     kind = choose(rng, kinds.get(background, ("wood", "cloth", "stone", "cloth")))
@@ -281,7 +289,7 @@ def _kitchen(rng: np.random.Generator, background: str) -> list[Placed]:
     return stage
 
 
-def _fridge(rng: np.random.Generator) -> list[Placed]:
+def fridge(rng: np.random.Generator) -> list[Placed]:
     """White ribbed walls, a glossy shelf, a shelf above and a lamp at the top."""
     tint = between(rng, 0.5, 0.62), between(rng, 0.01, 0.08)
     white = hsv(*tint, between(rng, 0.85, 0.95))
@@ -308,7 +316,7 @@ def _fridge(rng: np.random.Generator) -> list[Placed]:
     return [Placed("", (Part("box", (size,), m),), at) for m, size, at in boxes]
 
 
-def _key_light(rng: np.random.Generator, light: str) -> Placed:
+def key_light(rng: np.random.Generator, light: str) -> Placed:
     """A lamp outside the frame that casts shadows."""
     colours = {"warm": (1.3, 0.85, 0.45), "dim": (1.3, 0.85, 0.5)}
     colours["mixed"] = (1.2, 0.9, 0.6)
@@ -347,7 +355,7 @@ def _shades(colour: Colour) -> tuple[Colour, Colour]:
     return colour, (red, green, blue)
 
 
-def _footprint(thing: Placed) -> float:
+def footprint(thing: Placed) -> float:
     """The radius around the object's axis that it needs, in centimetres."""
     points = thing.vertices()[:, :2] - np.array(thing.at[:2])
     return float(np.percentile(np.hypot(points[:, 0], points[:, 1]), 95))
