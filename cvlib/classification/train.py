@@ -1,15 +1,87 @@
-"""What fastai's training loop leaves to us: a history to plot, and quiet."""
+"""What fastai's training loop leaves to us: a history to plot, quiet, one recipe."""
 
+import tempfile
 import time
 import warnings
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torchvision.transforms import v2
+
+from cvlib.classification.data import ImageDataset
+from cvlib.classification.model import Classifier, parameter_groups
 
 with warnings.catch_warnings():
     # What fastai's import says of torch, pandas and tqdm is not for our readers.
     warnings.simplefilter("ignore")
     from fastai.callback.core import Callback
     from fastai.callback.progress import ProgressCallback
+    from fastai.callback.schedule import fit_one_cycle  # noqa: F401 (a method of Learner)
+    from fastai.data.core import DataLoaders
+    from fastai.data.load import DataLoader
+    from fastai.learner import Learner
+    from fastai.losses import CrossEntropyLossFlat
+    from fastai.metrics import accuracy
+
+
+def augmentation(size: int, *, grey: float = 0.3) -> v2.Transform:
+    """Random crops of `size` pixels, mirrored and recoloured at random.
+
+    A share `grey` of them loses its colour, and with `grey` above 0 hues turn freely:
+    right where colour must not decide, wrong where it does. Used in
+    book/data/how-many-images.
+    """
+    return v2.Compose(
+        [
+            v2.RandomResizedCrop(size, scale=(0.4, 1.0)),
+            v2.RandomHorizontalFlip(),
+            v2.ColorJitter(0.3, 0.3, 0.3, hue=0.5 if grey else 0),
+            v2.RandomGrayscale(grey),
+        ]
+    )
+
+
+def fine_tune(
+    model: Classifier,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    epochs: int = 4,
+    lr: float = 3e-4,
+    batch_size: int = 16,
+    transform: v2.Transform | None = None,
+    frozen_groups: int = 1,
+    device: torch.device | str = "cpu",
+) -> list[dict[str, float]]:
+    """Train a classifier in place, its head already fitted; returns the history.
+
+    The recipe that book/classification/train explains, as one call for the chapters
+    that compare many trainings. `images` are bytes, [N, 3, H, W]; `transform` is
+    `augmentation(H)` unless given. Used in book/data/how-many-images.
+    """
+    transform = transform or augmentation(images.shape[-1])
+    seen = ImageDataset(images, labels, transform)
+    batch_size = min(batch_size, len(seen))
+    loaders = DataLoaders(
+        DataLoader(seen, bs=batch_size, shuffle=True, drop_last=True),
+        DataLoader(seen, bs=batch_size, n=batch_size),  # fastai wants one; unused
+        device=torch.device(device),
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        learn = Learner(
+            loaders,
+            model,
+            loss_func=CrossEntropyLossFlat(label_smoothing=0.1),
+            metrics=accuracy,
+            splitter=parameter_groups,
+            train_bn=False,
+            cbs=[History(), FrozenStatistics()],
+            path=folder,
+        )
+        learn.freeze_to(frozen_groups)
+        learn.fit_one_cycle(epochs, lr)
+    model.eval()
+    return list(learn.history.epochs)
 
 
 class History(Callback):  # type: ignore[misc]  # fastai has no types

@@ -2,8 +2,15 @@ import pytest
 import torch
 from torch import nn
 
+from cvlib.backbones import load_backbone
 from cvlib.classification.data import ImageDataset
-from cvlib.classification.train import FrozenStatistics, History
+from cvlib.classification.model import build_classifier
+from cvlib.classification.train import (
+    FrozenStatistics,
+    History,
+    augmentation,
+    fine_tune,
+)
 
 # Ours first, which keeps fastai's import warnings quiet.
 # isort: split
@@ -85,3 +92,28 @@ def test_frozen_statistics_stay_as_they_were(tmp_path, frozen):
     learn.fit(1, 0.1)
     before = torch.zeros(3)
     assert torch.equal(learn.model.norm.running_mean.cpu(), before) == frozen
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_fine_tuning_learns_two_colours_and_leaves_the_early_layers():
+    torch.manual_seed(0)
+    images = torch.randint(0, 60, (32, 3, 64, 64), dtype=torch.uint8)
+    labels = torch.arange(32) % 2
+    images[labels == 1, 0] += 180
+    model = build_classifier(load_backbone(), ["grey", "red"], image_size=64)
+    early = next(model.features.parameters()).clone()
+    history = fine_tune(
+        model, images, labels, epochs=3, lr=3e-3, transform=augmentation(64, grey=0)
+    )
+    assert len(history) == 3
+    assert history[-1]["train_loss"] < history[0]["train_loss"]
+    assert torch.equal(early, next(model.features.parameters()))
+    with torch.inference_mode():
+        assert (model(images).argmax(dim=1) == labels).float().mean() > 0.9
+
+
+def test_augmentation_keeps_bytes_and_gives_the_size_asked_for():
+    image = torch.randint(0, 255, (3, 40, 40), dtype=torch.uint8)
+    found = augmentation(24)(image)
+    assert found.shape == (3, 24, 24)
+    assert found.dtype == torch.uint8
