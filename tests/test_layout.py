@@ -1,5 +1,6 @@
 """The rules of the package's layout: rooms, directions, sizes, weights."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -66,10 +67,23 @@ def test_tests_mirror_the_package(root: Path):
         assert mirror.is_file() or str(inside) in unseen, f"{inside} has no {mirror}"
 
 
+def code_lines(source: str) -> int:
+    """Lines that do something: no docstring, comment or blank line."""
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    said: set[int] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, documented) and ast.get_docstring(node) is not None:
+            said |= set(range(node.body[0].lineno, node.body[0].end_lineno + 1))
+    return sum(
+        bool(line.strip()) and not line.lstrip().startswith("#") and number not in said
+        for number, line in enumerate(source.splitlines(), start=1)
+    )
+
+
 def test_the_package_stays_small(root: Path):
     pantry = root / "cvlib" / "datasets" / "pantry"
     modules = [p for p in (root / "cvlib").rglob("*.py") if pantry not in p.parents]
-    assert sum(len(p.read_text("utf8").splitlines()) for p in modules) < 5000
+    assert sum(code_lines(p.read_text("utf8")) for p in modules) < 5000
 
 
 def test_the_root_holds_what_was_agreed(root: Path):

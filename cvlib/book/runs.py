@@ -490,7 +490,8 @@ def _parse(source: str) -> ast.Module:
 
 
 def _names_data(name: str, value: Any) -> bool:
-    return isinstance(value, str) and (name == "data" or name.endswith("_data"))
+    names_data = name == "data" or name.endswith("_data")
+    return names_data and isinstance(value, str) and value != ""
 
 
 @cache
