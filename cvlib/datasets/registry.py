@@ -98,6 +98,14 @@ _ENTRIES = (
         source=Shipped("pantry/products"),
     ),
     Dataset(
+        name="pantry/shelves",
+        description="380 rendered photographs of 3 to 12 groceries on shelves and "
+        "tables, split by scene and by product, with boxes, masks and keypoints in "
+        "COCO JSON; and 80 scenes of look-alikes.",
+        licence="CC0-1.0",
+        source=Shipped("pantry/shelves"),
+    ),
+    Dataset(
         name="clothing",
         description="1,713 photographs of clothing in 10 classes; at most 100 a class "
         "to train on, 341 to validate, 372 to test.",
