@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -199,6 +200,15 @@ def test_two_at_once_run_a_chapter_once(book: Path):
     assert states.count("stored") == 1
 
 
+@pytest.fixture
+def heeded_interrupts() -> Iterator[None]:
+    """A shell starts background jobs deaf to Ctrl-C, and their children inherit it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeded_interrupts")
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_leaves_no_half_written_run_and_no_kernel(book: Path, how):
     with_code(book, f"open({str(book / 'pid')!r}, 'w').write(str(os.getpid()))")
