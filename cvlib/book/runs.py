@@ -508,7 +508,8 @@ def _parents(module: str) -> list[str]:
 
 def _module_file(module: str) -> Path:
     base = Path(__file__).parents[2].joinpath(*module.split("."))
-    return base / "__init__.py" if base.is_dir() else base.with_suffix(".py")
+    package = base / "__init__.py"
+    return package if package.is_file() else base.with_suffix(".py")
 
 
 def _digest(path: Path) -> str:

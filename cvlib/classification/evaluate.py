@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn import metrics
-from torch import Tensor
+from torch import Tensor, nn
 
 from cvlib.classification.model import Classifier
 
@@ -125,4 +125,157 @@ def _check_pair(labels: Tensor, predicted: Tensor) -> None:
         raise ValueError(
             f"labels and predicted must both be [N], got {tuple(labels.shape)} and "
             f"{tuple(predicted.shape)}"
+        )
+
+
+def fit_temperature(logits: Tensor, labels: Tensor) -> float:
+    """The temperature, above 0, under which `logits` [N, C] explain `labels` best.
+
+    Divide logits by it before the softmax: predictions stay, probabilities become
+    honest. Fit it on validation images. Guo et al., "On Calibration of Modern Neural
+    Networks", ICML 2017. Used in book/classification/trust.
+    """
+    scale = torch.zeros((), dtype=torch.float64, requires_grad=True)  # its logarithm
+    optimizer = torch.optim.LBFGS([scale], max_iter=100, line_search_fn="strong_wolfe")
+
+    def loss() -> Tensor:
+        optimizer.zero_grad()
+        scaled = logits.double() / scale.exp()
+        value = nn.functional.cross_entropy(scaled, labels)
+        value.backward()  # type: ignore[no-untyped-call]
+        return value
+
+    optimizer.step(loss)  # type: ignore[no-untyped-call]
+    return float(scale.detach().exp())
+
+
+def calibration_bins(
+    scores: Tensor, correct: Tensor, *, bins: int = 10
+) -> list[tuple[float, float, int]]:
+    """(mean score, share correct, images) for each tenth of 0–1 that has images.
+
+    `scores` [N] are the probabilities of the predicted classes, `correct` bool [N].
+    A calibrated model is right in 70 % of what it is 70 % sure of. Used in
+    book/classification/trust.
+    """
+    if scores.shape != correct.shape or scores.ndim != 1:
+        raise ValueError(
+            f"scores and correct must both be [N], got {tuple(scores.shape)} and "
+            f"{tuple(correct.shape)}"
+        )
+    place = (scores * bins).long().clamp(max=bins - 1)
+    return [
+        (float(scores[own].mean()), float(correct[own].double().mean()), int(own.sum()))
+        for own in (place == i for i in range(bins))
+        if own.any()
+    ]
+
+
+def expected_calibration_error(
+    scores: Tensor, correct: Tensor, *, bins: int = 10
+) -> float:
+    """How far scores are from the share correct, averaged over images: 0 is honest.
+
+    The weighted mean over `calibration_bins` of the absolute difference (Naeini et
+    al., AAAI 2015). It grows when there are few images a bin: compare only values of
+    the same test set. Used in book/classification/trust.
+
+    >>> sure = torch.full((10,), 0.9)
+    >>> round(expected_calibration_error(sure, torch.arange(10) < 6), 3)
+    0.3
+    """
+    found = calibration_bins(scores, correct, bins=bins)
+    total = sum(count for _, _, count in found)
+    return sum(abs(s - c) * count for s, c, count in found) / max(total, 1)
+
+
+def risk_coverage(scores: Tensor, correct: Tensor) -> tuple[Tensor, Tensor]:
+    """Coverage and risk, each [N]: answer only the surest, and be wrong how often?
+
+    Entry i answers the i + 1 images of the highest scores: coverage is their share,
+    risk the share of them that is wrong. Used in book/classification/trust.
+    """
+    order = scores.argsort(descending=True, stable=True)
+    answered = torch.arange(1, len(scores) + 1)
+    wrong = (~correct[order]).double().cumsum(dim=0)
+    return answered / max(len(scores), 1), wrong / answered
+
+
+def hamming_accuracy(truth: Tensor, predicted: Tensor) -> float:
+    """Share of single decisions that are right; both bool [N, tags].
+
+    With few tags an image it is high for a model that never says yes: read it beside
+    `exact_match`. Used in book/classification/multilabel.
+    """
+    _check_tags(truth, predicted)
+    return float((truth == predicted).double().mean())
+
+
+def exact_match(truth: Tensor, predicted: Tensor) -> float:
+    """Share of images whose every tag is right (1 − zero-one loss); bool [N, tags].
+
+    Used in book/classification/multilabel.
+    """
+    _check_tags(truth, predicted)
+    return float((truth == predicted).all(dim=1).double().mean())
+
+
+def f1_per_tag(truth: Tensor, predicted: Tensor) -> Tensor:
+    """F1 of each tag, [tags]: 2 TP / (2 TP + FP + FN), 0 where nothing is right.
+
+    Used in book/classification/multilabel.
+    """
+    _check_tags(truth, predicted)
+    both = (truth & predicted).sum(dim=0)
+    return 2 * both / (truth.sum(dim=0) + predicted.sum(dim=0)).clamp(min=1)
+
+
+def best_thresholds(truth: Tensor, scores: Tensor, *, shared: bool = False) -> Tensor:
+    """The thresholds, [tags], of the highest F1 on these images; choose on validation.
+
+    `truth` bool [N, tags], `scores` [N, tags] in 0–1. A tag is said when its score
+    reaches the threshold. Candidates lie midway between neighbouring scores, so none
+    fits a single image's score to the last digit. `shared` gives all tags the one
+    threshold of the best mean F1. Used in book/classification/multilabel.
+    """
+    _check_tags(truth, scores)
+    if shared:
+        candidates = _midways(scores.flatten())[:: max(1, scores.numel() // 400)]
+        means = [f1_per_tag(truth, scores >= c).mean() for c in candidates]
+        best = candidates[int(torch.stack(means).argmax())]
+        return best.repeat(scores.shape[1])
+    chosen = []
+    for own, given in zip(truth.T, scores.T, strict=True):
+        candidates = _midways(given)
+        said = given[:, None] >= candidates
+        f1 = f1_per_tag(own[:, None].expand_as(said), said)
+        chosen.append(candidates[int(f1.argmax())])
+    return torch.stack(chosen)
+
+
+def average_precision_per_tag(truth: Tensor, scores: Tensor) -> Tensor:
+    """Average precision of each tag, [tags], by scikit-learn; NaN for a tag never true.
+
+    Threshold-free: how well scores order images by the tag. Used in
+    book/classification/multilabel.
+    """
+    _check_tags(truth, scores)
+    found = [
+        metrics.average_precision_score(own, given) if own.any() else float("nan")
+        for own, given in zip(truth.T, scores.T, strict=True)
+    ]
+    return torch.tensor(found)
+
+
+def _midways(scores: Tensor) -> Tensor:
+    """Midpoints between neighbouring distinct scores; 0.5 when all are the same."""
+    distinct = torch.unique(scores)
+    middles = (distinct[1:] + distinct[:-1]) / 2
+    return middles if len(middles) else torch.tensor([0.5])
+
+
+def _check_tags(truth: Tensor, other: Tensor) -> None:
+    if truth.shape != other.shape or truth.ndim != 2:
+        raise ValueError(
+            f"both must be [N, tags], got {tuple(truth.shape)} and {tuple(other.shape)}"
         )

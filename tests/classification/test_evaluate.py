@@ -112,3 +112,92 @@ def test_probabilities_of_a_model_sum_to_one_whatever_the_batch():
     assert torch.allclose(whole, pieces, atol=1e-5)
     assert predict_probabilities(model, images[:0]).shape == (0, 3)
     assert math.isfinite(float(whole.sum()))
+
+
+TAGS = st.integers(1, 12).flatmap(
+    lambda n: st.tuples(
+        *[
+            st.lists(st.lists(cell, min_size=3, max_size=3), min_size=n, max_size=n)
+            for cell in (st.booleans(), st.booleans(), st.integers(0, 8))
+        ]
+    )
+)
+
+
+@given(TAGS)
+def test_numbers_of_tags_equal_scikit_learns(drawn):
+    truth, predicted = (torch.tensor(rows) for rows in drawn[:2])
+    scores = torch.tensor(drawn[2]) / 8  # few levels, so that ties are common
+    hamming = 1 - metrics.hamming_loss(truth, predicted)
+    assert evaluate.hamming_accuracy(truth, predicted) == pytest.approx(hamming)
+    exact = 1 - metrics.zero_one_loss(truth, predicted)
+    assert evaluate.exact_match(truth, predicted) == pytest.approx(exact)
+    f1 = metrics.f1_score(truth, predicted, average=None, zero_division=0)
+    assert evaluate.f1_per_tag(truth, predicted).tolist() == pytest.approx(f1)
+    found = evaluate.average_precision_per_tag(truth, scores)
+    for own, given_scores, value in zip(truth.T, scores.T, found, strict=True):
+        if own.any():
+            theirs = metrics.average_precision_score(own, given_scores)
+            assert float(value) == pytest.approx(theirs)
+        else:
+            assert math.isnan(value)
+
+
+@given(TAGS)
+def test_no_other_threshold_between_two_scores_is_better(drawn):
+    truth, scores = torch.tensor(drawn[0]), torch.tensor(drawn[2]) / 8
+    best = evaluate.f1_per_tag(truth, scores >= evaluate.best_thresholds(truth, scores))
+    for tag in range(3):
+        levels = scores[:, tag].unique()
+        for middle in (levels[1:] + levels[:-1]) / 2:
+            other = evaluate.f1_per_tag(truth, scores >= middle)[tag]
+            assert best[tag] >= other - 1e-6
+
+
+@given(TAGS)
+def test_a_shared_threshold_is_one_number(drawn):
+    truth, scores = torch.tensor(drawn[0]), torch.tensor(drawn[2]) / 8
+    assert len(evaluate.best_thresholds(truth, scores, shared=True).unique()) == 1
+
+
+def test_a_threshold_lies_midway_between_scores():
+    truth = torch.tensor([[False], [False], [True]])
+    scores = torch.tensor([[0.1], [0.2], [0.6]])
+    assert evaluate.best_thresholds(truth, scores).tolist() == pytest.approx([0.4])
+
+
+def test_a_temperature_undoes_what_made_logits_too_sure():
+    generator = torch.Generator().manual_seed(0)
+    honest = torch.randn(4000, 3, generator=generator)
+    drawn = torch.multinomial(honest.softmax(1), 1, generator=generator)[:, 0]
+    assert evaluate.fit_temperature(honest, drawn) == pytest.approx(1, abs=0.1)
+    assert evaluate.fit_temperature(5 * honest, drawn) == pytest.approx(5, abs=0.5)
+
+
+@given(st.lists(st.tuples(st.integers(0, 100), st.booleans()), min_size=1))
+def test_calibration_error_is_the_one_counted_by_hand(drawn):
+    scores = torch.tensor([score / 100 for score, _ in drawn])
+    correct = torch.tensor([right for _, right in drawn])
+    by_hand = 0.0
+    for low in range(10):
+        own = [i for i, s in enumerate(scores) if min(int(s * 10), 9) == low]
+        if own:
+            sure, right = scores[own].mean(), correct[own].double().mean()
+            by_hand += abs(float(sure - right)) * len(own) / len(drawn)
+    found = evaluate.expected_calibration_error(scores, correct)
+    assert found == pytest.approx(by_hand, abs=1e-6)
+
+
+def test_risk_falls_to_nothing_when_only_the_surest_are_answered():
+    scores = torch.tensor([0.9, 0.8, 0.6, 0.5])
+    correct = torch.tensor([True, True, False, True])
+    coverage, risk = evaluate.risk_coverage(scores, correct)
+    assert coverage.tolist() == [0.25, 0.5, 0.75, 1.0]
+    assert risk.tolist() == pytest.approx([0, 0, 1 / 3, 1 / 4])
+
+
+def test_shapes_that_do_not_fit_are_named():
+    with pytest.raises(ValueError, match=r"\[N, tags\], got \(2,\)"):
+        evaluate.exact_match(torch.zeros(2), torch.zeros(2))
+    with pytest.raises(ValueError, match=r"must both be \[N\]"):
+        evaluate.calibration_bins(torch.zeros(2), torch.zeros(3))

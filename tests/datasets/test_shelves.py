@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cvlib.datasets.pantry import generate, shelves, truth
+from cvlib.datasets.pantry import arrangements, generate, truth
 from cvlib.datasets.pantry.generate import EMPTY, SHELF_FOLDER, SHELF_SIZE, SHELVES
 from cvlib.datasets.samples import boxes_of_masks
 
@@ -128,13 +128,13 @@ def test_images_are_rgb_of_the_stated_size_and_the_set_is_small():
 
 
 def test_a_scene_is_drawn_the_same_again_and_differs_from_the_next():
-    first = shelves.shelf_scene("test", 3)
-    assert first == shelves.shelf_scene("test", 3)
-    assert first != shelves.shelf_scene("test", 4)
+    first = arrangements.shelf_scene("test", 3)
+    assert first == arrangements.shelf_scene("test", 3)
+    assert first != arrangements.shelf_scene("test", 4)
 
 
 def test_an_empty_scene_has_things_but_no_products():
-    scene = shelves.empty_scene("valid", 2)
+    scene = arrangements.empty_scene("valid", 2)
     assert not scene.objects
     assert any(thing.name for thing in scene.stage)
 
@@ -167,7 +167,7 @@ def test_rendering_a_picture_again_gives_the_same_picture(tmp_path: Path):
 
 
 def test_what_nobody_could_see_is_dropped():
-    scene = shelves.shelf_scene("train", 0)
+    scene = arrangements.shelf_scene("train", 0)
     settled = truth.settle(scene)
     assert set(settled.objects) <= set(scene.objects)
     assert truth.settle(settled) == settled

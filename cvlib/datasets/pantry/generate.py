@@ -26,7 +26,7 @@ from cvlib.datasets.pantry.catalogue import (
 )
 from cvlib.datasets.pantry.photo import Effects, draw_effects, photograph
 from cvlib.datasets.pantry.scenes import Scene, negative_scene, product_scene
-from cvlib.datasets.pantry.shelves import empty_scene, shelf_scene
+from cvlib.datasets.pantry.arrangements import empty_scene, shelf_scene
 
 SIZE = 224
 SAMPLES = 6
