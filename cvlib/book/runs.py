@@ -161,9 +161,7 @@ def reachable_sources(chapter: Chapter) -> dict[str, Path]:
     graph = _import_graph()
     reached: set[str] = set()
     for module in _imported_modules(chapter) & graph.modules:
-        inside = set() if module == "cvlib" else graph.find_descendants(module)
-        for member in {module, *inside}:
-            reached |= {member, *graph.find_upstream_modules(member)}
+        reached |= {module, *graph.find_upstream_modules(module)}
     reached |= {parent for m in reached for parent in _parents(m)}
     files = {m: _module_file(m) for m in sorted(reached)}
     return {m: f for m, f in files.items() if not m.startswith(ENGINE_MODULES)}

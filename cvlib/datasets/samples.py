@@ -1,8 +1,8 @@
 """One form for annotated images, whatever file format they came in.
 
-An `ImageSet` is a list of `Sample`s and the names of their classes. Arrays are NumPy's,
-so reading and checking a folder never waits for torch; `Sample.target` gives the tensors
-that torchvision's detectors train on. Used in book/data/annotate.
+An `ImageSet` is a list of `Sample`s and the names of their classes. Arrays are
+NumPy's, so reading and checking a folder never waits for torch; `Sample.target` gives
+the tensors that torchvision's detectors train on. Used in book/data/annotate.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
+from cvlib.datasets.pantry.arrangements import empty_scene, shelf_scene
 from cvlib.datasets.pantry.catalogue import (
     CLASS_NAMES,
     PRODUCTS_PER_CLASS,
@@ -26,7 +27,6 @@ from cvlib.datasets.pantry.catalogue import (
 )
 from cvlib.datasets.pantry.photo import Effects, draw_effects, photograph
 from cvlib.datasets.pantry.scenes import Scene, negative_scene, product_scene
-from cvlib.datasets.pantry.arrangements import empty_scene, shelf_scene
 
 SIZE = 224
 SAMPLES = 6

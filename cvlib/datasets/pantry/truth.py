@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cvlib.datasets.pantry.arrangements import class_of
 from cvlib.datasets.pantry.render import first_hits, instances
 from cvlib.datasets.pantry.scenes import Placed, Scene
 from cvlib.datasets.pantry.shapes import Material
-from cvlib.datasets.pantry.arrangements import class_of
 from cvlib.datasets.samples import boxes_of_masks, encode_masks
 
 KEYPOINT_NAMES = (
