@@ -37,7 +37,8 @@ app = typer.Typer(
 )
 book = typer.Typer(help="Run, judge and build the chapters.", no_args_is_help=True)
 app.add_typer(book, name="book")
-console = Console(highlight=False)
+# Piped output has no width of its own, and 80 columns cut the tables.
+console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 ChapterName = Annotated[str, typer.Argument(help="part/chapter, as `list` shows it")]
