@@ -25,6 +25,8 @@ Labels = NDArray[np.int64]
 Rle = dict[str, Any]
 
 SPLITS = ("train", "valid", "test")
+# The same as cvlib.images.SUFFIXES, which would bring torch along.
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
 
 @dataclass(frozen=True, eq=False)

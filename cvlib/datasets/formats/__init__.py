@@ -5,6 +5,204 @@
     found = formats.read("~/my_export")            # the format is recognised
     formats.write(found, "out", format="yolo")
 
-Readers never follow a path out of the folder they were given. Used in
-book/data/annotate.
+Readers never follow a path out of the folder they were given. Boxes and sizes refer to
+the pixels as stored, before EXIF turning. Used in book/data/annotate.
 """
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cvlib.datasets.formats import (
+    class_folders,
+    coco,
+    index_masks,
+    label_studio,
+    labelme,
+    tag_tables,
+    voc,
+    yolo,
+)
+from cvlib.datasets.formats.folder import Folder, FormatError
+from cvlib.datasets.registry import DatasetError
+from cvlib.datasets.samples import ImageSet, Problem
+
+__all__ = [
+    "FORMATS",
+    "Format",
+    "FormatError",
+    "UnrecognisedError",
+    "read",
+    "recognise",
+    "write",
+]
+
+
+class UnrecognisedError(DatasetError):
+    """A folder is in none of the formats."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format: how its folders look, and who recognises, reads and writes them."""
+
+    name: str
+    looks_like: str
+    recognise: Callable[[Folder], bool]
+    read: Callable[[Folder], ImageSet]
+    write: Callable[[ImageSet, Path], dict[str, str]] | None = None
+
+
+# In the order in which they are tried: the more a format asks for, the earlier.
+_ENTRIES = (
+    Format(
+        "coco",
+        "a .json with `images` and `annotations`, in annotations/ or beside the images",
+        coco.recognise,
+        coco.read,
+        coco.write,
+    ),
+    Format(
+        "yolo",
+        "data.yaml with `names`, images/<split>/ and labels/<split>/*.txt",
+        yolo.recognise,
+        yolo.read,
+        yolo.write,
+    ),
+    Format(
+        "voc",
+        "Annotations/*.xml, and images in JPEGImages/ or images/",
+        voc.recognise,
+        voc.read,
+        voc.write,
+    ),
+    Format(
+        "label-studio",
+        "a .json with a list of tasks, as Label Studio's JSON export",
+        label_studio.recognise,
+        label_studio.read,
+    ),
+    Format(
+        "labelme",
+        "a .json an image, with `shapes` and `imagePath`",
+        labelme.recognise,
+        labelme.read,
+    ),
+    Format(
+        "index-masks",
+        "images/ and masks/*.png of the same names, a class number a pixel",
+        index_masks.recognise,
+        index_masks.read,
+        index_masks.write,
+    ),
+    Format(
+        "tags",
+        "a .csv with a column `image` and a column `tags`, or a 0/1 column a tag",
+        tag_tables.recognise,
+        tag_tables.read,
+        tag_tables.write,
+    ),
+    Format(
+        "classes",
+        "a folder a class with images, at least two; or train/<class>/ and so on",
+        class_folders.recognise,
+        class_folders.read,
+        class_folders.write,
+    ),
+)
+FORMATS: dict[str, Format] = {entry.name: entry for entry in _ENTRIES}
+
+
+def recognise(folder: str | Path) -> str:
+    """The name of the format that a folder, or a single annotation file, is in.
+
+    Raises UnrecognisedError, which says what is there and what each format wants.
+    """
+    opened = _open(folder, None)
+    for entry in FORMATS.values():
+        if entry.recognise(opened):
+            return entry.name
+    wanted = "\n".join(f"  {f.name}: {f.looks_like}" for f in FORMATS.values())
+    raise UnrecognisedError(
+        f"{folder} is in no known format. It holds {_describe(opened)}.\nKnown:\n{wanted}"
+    )
+
+
+def read(
+    folder: str | Path,
+    *,
+    format: str | None = None,
+    problems: list[Problem] | None = None,
+) -> ImageSet:
+    """A folder (or the one annotation file in it) → its images and annotations.
+
+    format: one of FORMATS; recognised when None.
+    problems: with a list, faults are appended to it and what can be kept is kept;
+        without one, the first fault that is an error raises FormatError.
+    Raises UnrecognisedError. Used in book/data/annotate.
+    """
+    entry = _format(format or recognise(folder))
+    return entry.read(_open(folder, problems))
+
+
+def write(image_set: ImageSet, folder: str | Path, *, format: str) -> Path:
+    """Write images (copied) and annotations to a new folder; returns it.
+
+    It appears whole or not at all. Raises FormatError when the folder exists and is not
+    empty, when the format cannot hold the annotations, or when an image is missing.
+    What each format loses stands in its module. Used in book/data/annotate.
+    """
+    entry, out = _format(format), Path(folder).expanduser()
+    if entry.write is None:
+        writable = ", ".join(f.name for f in FORMATS.values() if f.write)
+        raise FormatError(f"{format} is read only; written are {writable}")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise FormatError(f"{out} is there already; give a folder that is new or empty")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".cvlib-") as workspace:
+        partial = Path(workspace) / "whole"
+        partial.mkdir()
+        for source, name in entry.write(image_set, partial).items():
+            _copy(Path(source), partial / name)
+        if out.exists():
+            out.rmdir()
+        partial.rename(out)
+    return out
+
+
+def _format(name: str) -> Format:
+    if name not in FORMATS:
+        raise FormatError(f"no format {name!r}; there are {', '.join(FORMATS)}")
+    return FORMATS[name]
+
+
+def _open(folder: str | Path, problems: list[Problem] | None) -> Folder:
+    path = Path(folder).expanduser()
+    if path.is_file():
+        return Folder(path.parent, problems, sheet=path)
+    if not path.is_dir():
+        raise FormatError(f"no folder {path}; wanted one with images and annotations")
+    return Folder(path, problems)
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        shutil.copyfile(source, target)
+    except FileNotFoundError as error:
+        raise FormatError(f"cannot copy {source}: it is not there") from error
+
+
+def _describe(folder: Folder) -> str:
+    if not folder.files:
+        return "no files"
+    endings = Counter(Path(name).suffix.lower() or "no ending" for name in folder.files)
+    counted = ", ".join(f"{n} {ending}" for ending, n in endings.most_common(5))
+    return (
+        f"{len(folder.files)} files ({counted}), such as {', '.join(folder.files[:3])}"
+    )

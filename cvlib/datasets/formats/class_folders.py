@@ -1,0 +1,75 @@
+"""A folder a class: `<class>/*.jpg`, or `<split>/<class>/*.jpg` with a split.
+
+The labels follow the class names' alphabetical order, as in torchvision's ImageFolder.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from cvlib.datasets.formats.folder import Folder, FormatError, relative_path, split_name
+from cvlib.datasets.samples import SPLITS, ImageSet, Sample
+
+
+def recognise(folder: Folder) -> bool:
+    """Whether images lie in at least two class folders."""
+    return len(_classes(folder)) >= 2
+
+
+def read(folder: Folder) -> ImageSet:
+    """Every image below a class folder. With splits, other folders are passed over."""
+    names, is_split = _classes(folder), _is_split(folder)
+    samples = []
+    for image in folder.images:
+        parts = PurePosixPath(image).parts
+        split = split_name(parts[0]) if is_split else ""
+        own = parts[1 if is_split and len(parts) > 2 else 0]
+        if len(parts) < 2 or (is_split and split not in SPLITS):
+            continue
+        if own not in names:
+            said = f"is in a folder {own!r}; train has {', '.join(names)}"
+            folder.fault("class-unknown", image, said)
+            continue
+        size = folder.canvas_size(image)
+        labels = np.array([names.index(own)], np.int64)
+        samples.append(Sample(folder.root / image, size, labels, split=split))
+    return ImageSet(folder.root, "classes", tuple(names), tuple(samples))
+
+
+def write(image_set: ImageSet, out: Path) -> dict[str, str]:
+    """Returns image path → name in `out`; the copies are all there is to write."""
+    placed: dict[str, str] = {}
+    for sample in image_set.samples:
+        if len(sample.labels) != 1:
+            path = relative_path(image_set, sample)
+            raise FormatError(
+                f"a folder a class holds one label an image, {path} has "
+                f"{len(sample.labels)}; write tags, or COCO"
+            )
+        own = image_set.class_names[int(sample.labels[0])]
+        place = f"{sample.split}/{own}" if sample.split else own
+        name, number = sample.path.name, 1
+        while f"{place}/{name}" in placed.values():
+            number += 1
+            name = f"{sample.path.stem} ({number}){sample.path.suffix}"
+        placed[str(sample.path)] = f"{place}/{name}"
+    return placed
+
+
+def _is_split(folder: Folder) -> bool:
+    tops = {image.partition("/")[0] for image in folder.images if "/" in image}
+    return "train" in map(split_name, tops)
+
+
+def _classes(folder: Folder) -> list[str]:
+    """Class names: of the training folder where there are splits."""
+    is_split, found = _is_split(folder), set()
+    for image in folder.images:
+        parts = PurePosixPath(image).parts
+        if is_split and len(parts) == 3 and split_name(parts[0]) == "train":
+            found.add(parts[1])
+        elif not is_split and len(parts) == 2:
+            found.add(parts[0])
+    return sorted(found)

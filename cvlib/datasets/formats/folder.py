@@ -1,0 +1,221 @@
+"""A folder being read: its files, its faults, and the wall around it.
+
+Every reader asks here for files, so nothing an annotation says can lead out of the
+folder, and a fault is either the end (strict) or a line in a list (lenient).
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from cvlib.datasets.registry import DatasetError, list_files
+from cvlib.datasets.samples import IMAGE_SUFFIXES, ImageSet, Problem, Sample
+
+SPLIT_NAMES = {
+    "training": "train",
+    "val": "valid",
+    "validation": "valid",
+    "testing": "test",
+}
+
+
+class FormatError(DatasetError):
+    """A data set's files are not what its format says."""
+
+
+@dataclass
+class Folder:
+    """`root` and what was found wrong in it.
+
+    problems: None raises FormatError at the first fault that is an error; a list
+    collects all of them. sheet: the one annotation file to read, when the user named it.
+    """
+
+    root: Path
+    problems: list[Problem] | None = None
+    sheet: Path | None = None
+
+    def __post_init__(self) -> None:
+        self._documents: dict[str, Any] = {}
+
+    @cached_property
+    def files(self) -> list[str]:
+        """Relative paths of all files; hidden ones and links that lead out are not."""
+        return [name for name in list_files(self.root) if self._is_inside(name)]
+
+    @cached_property
+    def images(self) -> list[str]:
+        """Relative paths of all image files, by their endings."""
+        return [n for n in self.files if n.lower().endswith(IMAGE_SUFFIXES)]
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for image in self.images:
+            for key in {PurePosixPath(image).name, PurePosixPath(image).stem}:
+                found.setdefault(key, []).append(image)
+        return found
+
+    def under(self, *folders: str, suffix: str = "") -> list[str]:
+        """Files below any of these folders, with this ending."""
+        starts = tuple(f"{folder}/" for folder in folders)
+        return [f for f in self.files if f.startswith(starts) and f.endswith(suffix)]
+
+    def fault(
+        self,
+        kind: str,
+        path: str | Path,
+        message: str,
+        *,
+        severity: str = "error",
+        index: int | None = None,
+    ) -> None:
+        """Note a fault; strictly, raise it when it is an error."""
+        if self.problems is not None:
+            place = self.root / path
+            self.problems.append(Problem(kind, (place,), message, severity, index))
+        elif severity == "error":
+            raise FormatError(f"{self.root / path}: {message}")
+
+    def image(self, name: str, sheet: str, *, folders: Iterable[str] = ("",)) -> str:
+        """The image an annotation file names, relative to the root; "" if there is none.
+
+        Looked for below each of `folders`; else anywhere by its bare name, because
+        tools export paths of the machine they ran on.
+        """
+        plain = str(name).replace("\\", "/")
+        known = set(self.images)
+        for folder in folders:
+            place = (PurePosixPath(folder) / plain).as_posix()
+            if place in known:
+                return place
+        bare = PurePosixPath(plain).name
+        same = self._by_name.get(bare) or self._by_name.get(PurePosixPath(bare).stem)
+        if same and len(same) == 1:
+            return same[0]
+        leads_out = plain.startswith("/") or ".." in PurePosixPath(plain).parts
+        if leads_out or plain[1:2] == ":":
+            said = f"names {name!r}, which is outside the folder; it is not read"
+            self.fault("path-outside", sheet, said)
+        else:
+            said = f"{sheet} names {name!r}, which is not there"
+            self.fault("image-missing", plain, said)
+        return ""
+
+    def canvas_size(
+        self, image: str, stated: tuple[int, int] | None = None
+    ) -> tuple[int, int]:
+        """(height, width) from the file's header; what was stated if it has none."""
+        from PIL import Image
+
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of huge sizes, which the doctor names
+                with Image.open(self.root / image) as file:
+                    size = file.height, file.width
+        except (
+            OSError,
+            SyntaxError,
+            ValueError,
+            Image.DecompressionBombError,
+        ) as error:
+            self.fault("unreadable", image, f"is no image that can be read: {error}")
+            return stated or (0, 0)
+        if stated and stated != size and all(stated):
+            said = f"is {size[1]} × {size[0]}, its annotation says {stated[1]} × {stated[0]}"
+            self.fault("size-disagrees", image, said, severity="warning")
+        return size
+
+    def text(self, name: str) -> str:
+        """A text file's content; "" and a fault when it is none."""
+        try:
+            return (self.root / name).read_text("utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            self.fault("annotation-unreadable", name, f"cannot be read: {error}")
+            return ""
+
+    def json(self, name: str, *, quiet: bool = False) -> Any:
+        """A JSON document, read once; None (and, unless quiet, a fault) when it is none."""
+        if name not in self._documents:
+            try:
+                text = (self.root / name).read_text("utf-8-sig")
+                self._documents[name] = json.loads(text)
+            except (OSError, ValueError, RecursionError) as error:
+                self._documents[name] = error
+        found = self._documents[name]
+        if isinstance(found, Exception):
+            if not quiet:
+                self.fault("annotation-unreadable", name, f"is no JSON: {found}")
+            return None
+        return found
+
+    def checked(self, sample: Sample) -> Sample:
+        """The sample, its impossible boxes noted; strictly, they are an error."""
+        if sample.boxes is None or not len(sample.boxes):
+            return sample
+        name = sample.path.relative_to(self.root).as_posix()
+        height, width = sample.canvas_size
+        boxes = np.asarray(sample.boxes, np.float32)
+        for index, (left, top, right, bottom) in enumerate(boxes.tolist()):
+            said = f"box {index} is {left:g}, {top:g} to {right:g}, {bottom:g}"
+            if not (right > left and bottom > top):
+                said += ": it has no area"
+                self.fault("box-degenerate", name, said, index=index)
+            elif width and (
+                min(left, top) < -1 or right > width + 1 or bottom > height + 1
+            ):
+                if self.problems is not None:  # real sets are full of these
+                    said += f", beyond the frame of {width} × {height}"
+                    self.fault("box-outside", name, said, index=index)
+        return replace(sample, boxes=boxes)
+
+    def unannotated(self, samples: Iterable[Sample]) -> None:
+        """Note the images that no annotation file mentions."""
+        known = {s.path for s in samples}
+        for image in self.images:
+            if self.root / image not in known:
+                said = "is an image that no annotation file mentions"
+                self.fault("annotation-missing", image, said, severity="warning")
+
+    def _is_inside(self, name: str) -> bool:
+        path = self.root / name
+        if not path.is_symlink():
+            return True
+        try:
+            inside = path.resolve(strict=True).is_relative_to(self.root.resolve())
+        except (OSError, RuntimeError):
+            inside = False
+        if not inside:
+            said = "is a link that leads out of the folder or nowhere; it is not read"
+            self.fault("path-outside", name, said)
+        return inside
+
+
+def split_name(name: str) -> str:
+    """A split as we call it: `val`, `validation` and `val2017` are `valid`."""
+    plain = name.lower().removeprefix("instances_").rstrip("0123456789")
+    return SPLIT_NAMES.get(plain, plain)
+
+
+def flat_names(image_set: ImageSet) -> list[str]:
+    """A file name for each sample without folders, unique within the set."""
+    names = [sample.path.name for sample in image_set.samples]
+    if len({name.lower() for name in names}) == len(names):
+        return names
+    paths = [relative_path(image_set, s) for s in image_set.samples]
+    return [path.replace("/", "__") for path in paths]
+
+
+def relative_path(image_set: ImageSet, sample: Sample) -> str:
+    """A sample's path below the set's root, with forward slashes."""
+    if sample.path.is_relative_to(image_set.root):
+        return sample.path.relative_to(image_set.root).as_posix()
+    return sample.path.name

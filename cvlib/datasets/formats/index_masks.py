@@ -1,0 +1,142 @@
+"""Index masks: `images/a.jpg` and `masks/a.png`, whose pixels are class numbers.
+
+Splits are folders below both. `class_names.txt` (or `classes.txt`) names the classes
+from 0 on; 255 is ignored. Written from instance masks, 0 is the background.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cvlib.datasets.formats.folder import Folder, FormatError, flat_names, split_name
+from cvlib.datasets.samples import ImageSet, Sample
+
+MASKS = ("masks", "labels", "annotations", "label_maps")
+
+
+def recognise(folder: Folder) -> bool:
+    """Whether a PNG below `masks/` has the name of an image below `images/`."""
+    return bool(_pairs(folder))
+
+
+def read(folder: Folder) -> ImageSet:
+    """Every image with a mask; labels are the classes that its pixels name."""
+    names = _names(folder)
+    samples = []
+    for image, mask in _pairs(folder).items():
+        size = folder.canvas_size(image)
+        pixels = _pixels(folder, mask, size)
+        if pixels is None:
+            continue
+        labels = np.unique(pixels)
+        labels = labels[labels != 255].astype(np.int64)
+        odd = labels[labels >= len(names)] if names else labels[:0]
+        if len(odd):
+            said = f"has pixels of {odd.tolist()[:5]}; {len(names)} classes are named"
+            folder.fault("class-undeclared-id", mask, said)
+            labels = labels[labels < len(names)]
+        split = (
+            split_name(PurePosixPath(image).parts[1]) if image.count("/") > 1 else ""
+        )
+        samples.append(
+            Sample(
+                folder.root / image,
+                size,
+                labels,
+                label_map=folder.root / mask,
+                split="" if split == "all" else split,
+            )
+        )
+    paired = set(_pairs(folder))
+    for image in folder.under("images"):
+        if image in folder.images and image not in paired:
+            said = "has no mask of its name"
+            folder.fault("annotation-missing", image, said, severity="warning")
+    most = max((int(s.labels.max(initial=-1)) for s in samples), default=-1)
+    names += [f"class {i}" for i in range(len(names), most + 1)]
+    return ImageSet(folder.root, "index-masks", tuple(names), tuple(samples))
+
+
+def write(image_set: ImageSet, out: Path) -> dict[str, str]:
+    """Masks and `class_names.txt`; returns image path → name in `out`."""
+    from PIL import Image
+
+    placed: dict[str, str] = {}
+    own_maps = all(sample.label_map for sample in image_set.samples)
+    for name, sample in zip(flat_names(image_set), image_set.samples, strict=True):
+        split = sample.split or "all"
+        placed[str(sample.path)] = f"images/{split}/{name}"
+        target = out / "masks" / split / f"{name.rpartition('.')[0]}.png"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(label_map(sample)).save(target)
+    out.mkdir(parents=True, exist_ok=True)
+    names = (
+        image_set.class_names if own_maps else ("background", *image_set.class_names)
+    )
+    (out / "class_names.txt").write_text("".join(f"{n}\n" for n in names), "utf8")
+    return placed
+
+
+def label_map(sample: Sample) -> NDArray[np.uint8]:
+    """A class a pixel, uint8 [H, W]: the sample's own map, or painted from its masks.
+
+    Painted, 0 is the background and a mask of class c is c + 1; of masks that overlap,
+    the smaller one is on top. Raises FormatError for a sample with neither.
+    """
+    from PIL import Image
+
+    if sample.label_map is not None:
+        with Image.open(sample.label_map) as file:
+            return np.array(file, np.uint8)
+    if sample.rles is None and len(sample.labels):
+        raise FormatError(f"{sample.path}: index masks want masks, it has only boxes")
+    found = np.zeros(sample.canvas_size, np.uint8)
+    for index in np.argsort([-mask.sum() for mask in sample.masks], kind="stable"):
+        found[sample.masks[index] > 0] = sample.labels[index] + 1
+    return found
+
+
+def _pairs(folder: Folder) -> dict[str, str]:
+    """Image → mask, by the path below `images/` and `masks/`."""
+    masks: dict[str, str] = {}
+    for top in MASKS:
+        for mask in folder.under(top, suffix=".png"):
+            masks.setdefault(mask.removeprefix(f"{top}/").removesuffix(".png"), mask)
+    found = {}
+    for image in folder.under("images"):
+        stem = image.removeprefix("images/").rpartition(".")[0]
+        if image in folder.images and stem in masks:
+            found[image] = masks[stem]
+    return found
+
+
+def _names(folder: Folder) -> list[str]:
+    for sheet in ("class_names.txt", "classes.txt"):
+        if sheet in folder.files:
+            return [x.strip() for x in folder.text(sheet).splitlines() if x.strip()]
+    return []
+
+
+def _pixels(
+    folder: Folder, mask: str, size: tuple[int, int]
+) -> NDArray[np.uint8] | None:
+    from PIL import Image
+
+    try:
+        with Image.open(folder.root / mask) as file:
+            if file.mode not in ("P", "L", "1"):
+                said = f"wanted a number a pixel (mode P or L), got mode {file.mode}"
+                folder.fault("annotation-unreadable", mask, said)
+                return None
+            if (file.height, file.width) != size:
+                said = (
+                    f"is {file.width} × {file.height}, its image {size[1]} × {size[0]}"
+                )
+                folder.fault("mask-size", mask, said)
+            return np.array(file.convert("P" if file.mode == "P" else "L"), np.uint8)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        folder.fault("annotation-unreadable", mask, f"is no PNG to be read: {error}")
+        return None

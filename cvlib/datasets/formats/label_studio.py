@@ -1,0 +1,114 @@
+"""Label Studio's JSON exports, read: one file with a list of tasks.
+
+Rectangles, polygons and choices; sizes are percentages there. Rotated rectangles become
+the upright box around them. Source: https://labelstud.io/guide/export
+"""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import numpy as np
+
+from cvlib.datasets.formats.folder import Folder
+from cvlib.datasets.formats.outlines import outlined
+from cvlib.datasets.samples import ImageSet
+
+Shape = tuple[str, Any]
+
+
+def recognise(folder: Folder) -> bool:
+    """Whether a JSON file is a list of tasks with `data` and `annotations`."""
+    return any(
+        _is_export(folder.json(name, quiet=True)) for name in _candidates(folder)
+    )
+
+
+def read(folder: Folder) -> ImageSet:
+    """Every task's image; of several annotations, the first that was not cancelled."""
+    found = []
+    for sheet in _candidates(folder):
+        document = folder.json(sheet)
+        for task in document if _is_export(document) else []:
+            image = _image(folder, sheet, task)
+            if image:
+                height, width = folder.canvas_size(image)
+                results = [
+                    _shape(folder, sheet, one, width, height) for one in _results(task)
+                ]
+                found.append((image, [s for own in results for s in own], ""))
+    return outlined(folder, "label-studio", found)
+
+
+def _candidates(folder: Folder) -> list[str]:
+    if folder.sheet is not None:
+        return [folder.sheet.name]
+    return [n for n in folder.files if n.endswith(".json") and n.count("/") < 2]
+
+
+def _is_export(document: Any) -> bool:
+    return (
+        isinstance(document, list)
+        and bool(document)
+        and all(
+            isinstance(t, dict) and isinstance(t.get("data"), dict) for t in document
+        )
+        and any("annotations" in t or "completions" in t for t in document)
+    )
+
+
+def _image(folder: Folder, sheet: str, task: dict[str, Any]) -> str:
+    """The task's image: by its address's last part, less the upload's prefix."""
+    text = [v for v in task["data"].values() if isinstance(v, str)]
+    if not text:
+        folder.fault("image-missing", sheet, f"task {task.get('id')} names no image")
+        return ""
+    parts = urlsplit(text[0])
+    path = parse_qs(parts.query).get("d", [parts.path])[0]
+    bare = PurePosixPath(unquote(path).replace("\\", "/")).name
+    without = bare.partition("-")[2]
+    known = {PurePosixPath(image).name for image in folder.images}
+    named = without if bare not in known and without in known else bare
+    return folder.image(named, sheet, folders=("", "images"))
+
+
+def _results(task: dict[str, Any]) -> list[Any]:
+    every = task.get("annotations") or task.get("completions") or []
+    done = [a for a in every if isinstance(a, dict) and not a.get("was_cancelled")]
+    found = done[0].get("result") if done else []
+    return found if isinstance(found, list) else []
+
+
+def _shape(
+    folder: Folder, sheet: str, one: Any, width: int, height: int
+) -> list[Shape]:
+    """(name, points [P, 2] in pixels); a choice about the image has no points."""
+    try:
+        kind, value = one["type"], one["value"]
+        if kind == "choices":
+            return [(str(name), None) for name in value["choices"]]
+        if kind in ("rectanglelabels", "rectangle"):
+            corners = [[0, 0], [value["width"], 0], [0, value["height"]]]
+            corners.append([value["width"], value["height"]])
+            angle = np.radians(value.get("rotation") or 0)
+            # Percentages of width and height differ: turn in pixels.
+            sides = np.array(corners, np.float64) * (width, height) / 100
+            turn = np.array(
+                [[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]]
+            )
+            points = (
+                sides @ turn + np.array([value["x"] * width, value["y"] * height]) / 100
+            )
+            points = np.array([points.min(axis=0), points.max(axis=0)])
+            return [(str(value["rectanglelabels"][0]), points)]
+        if kind in ("polygonlabels", "polygon"):
+            points = np.array(value["points"], np.float64) * (width, height) / 100
+            return [(str(value["polygonlabels"][0]), points)]
+    except (KeyError, TypeError, ValueError, IndexError):
+        folder.fault("annotation-unreadable", sheet, f"a result is {one!r:.80}")
+        return []
+    said = f"a result of type {kind!r} is neither a box, a polygon nor a choice"
+    folder.fault("annotation-unreadable", sheet, said, severity="warning")
+    return []

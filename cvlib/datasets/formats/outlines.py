@@ -1,0 +1,57 @@
+"""Named outlines, as drawing tools export them, → an `ImageSet`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from cvlib.datasets.formats.folder import Folder
+from cvlib.datasets.samples import ImageSet, Rle, Sample
+
+Shape = tuple[str, Any]
+
+
+def outlined(
+    folder: Folder, format: str, found: list[tuple[str, list[Shape], str]]
+) -> ImageSet:
+    """(image, shapes, split) of every image → samples.
+
+    A shape is a name and points, [P, 2] pixels: two are a box's corners, more a
+    polygon, None a label of the whole image. Masks are kept when any polygon was drawn.
+    """
+    names = sorted({name for _, shapes, _ in found for name, _ in shapes})
+    every = [points for _, shapes, _ in found for _, points in shapes]
+    masked = any(points is not None and len(points) > 2 for points in every)
+    whole = bool(every) and all(points is None for points in every)
+    samples = []
+    for image, shapes, split in found:
+        size = folder.canvas_size(image)
+        labels = np.array([names.index(name) for name, _ in shapes], np.int64)
+        drawn = [
+            np.array([[0, 0], size[::-1]], np.float64) if points is None else points
+            for _, points in shapes
+        ]
+        ends = [np.concatenate([p.min(axis=0), p.max(axis=0)]) for p in drawn]
+        boxes = np.array(ends, np.float32).reshape(-1, 4)
+        sample = Sample(
+            folder.root / image,
+            size,
+            labels,
+            None if whole else boxes,
+            tuple(_rle(points, size) for points in drawn) if masked else None,
+            split=split,
+        )
+        samples.append(folder.checked(sample))
+    folder.unannotated(samples)
+    return ImageSet(folder.root, format, tuple(names), tuple(samples))
+
+
+def _rle(points: Any, size: tuple[int, int]) -> Rle:
+    from pycocotools import mask as coco_mask
+
+    if len(points) == 2:
+        (left, top), (right, bottom) = points
+        points = np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
+    parts = coco_mask.frPyObjects([np.asarray(points).ravel().tolist()], *size)
+    return coco_mask.merge(parts)

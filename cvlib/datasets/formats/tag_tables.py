@@ -1,0 +1,120 @@
+"""Tags in a table: a CSV with a row an image and any number of tags in it.
+
+The first of the columns `image`, `path`, `filename`, `file_name`, `fname`, `file` and
+`name` names the file. Tags stand in one column (`tags` or `labels`, parted by blanks,
+commas, semicolons or bars) or in a column of 0 and 1 for each. `split` (or fastai's
+`is_valid`) and `group` are honoured.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from pathlib import Path
+
+import numpy as np
+
+from cvlib.datasets.formats.folder import Folder, flat_names, split_name
+from cvlib.datasets.samples import ImageSet, Sample
+
+FILES = ("image", "path", "filename", "file_name", "fname", "file", "name")
+TAGS = ("tags", "labels", "label", "tag")
+OTHERS = ("split", "is_valid", "group")
+Row = dict[str, str]
+
+
+def recognise(folder: Folder) -> bool:
+    """Whether a CSV near the top has a column of files and one of tags."""
+    return bool(_sheet(folder))
+
+
+def read(folder: Folder) -> ImageSet:
+    """Every row's image; names in the table's order, or alphabetical from one column."""
+    sheet = _sheet(folder)
+    rows, columns = _rows(folder, sheet)
+    file = next(name for name in FILES if name in columns)
+    column = next((name for name in TAGS if name in columns), None)
+    names = [c for c in columns if c and c != file and c not in OTHERS]
+    if column:
+        names = sorted({tag for row in rows for tag in _words(row[column])})
+    samples = []
+    for row in rows:
+        image = folder.image(row[file] or "", sheet, folders=("", "images", "train"))
+        if not image:
+            continue
+        said = _words(row[column]) if column else [n for n in names if _is_yes(row[n])]
+        labels = np.array(sorted({names.index(tag) for tag in said}), np.int64)
+        size = folder.canvas_size(image)
+        split, group = _split(row), row.get("group") or ""
+        samples.append(
+            Sample(folder.root / image, size, labels, split=split, group=group)
+        )
+    return ImageSet(folder.root, "tags", tuple(names), tuple(samples))
+
+
+def write(image_set: ImageSet, out: Path) -> dict[str, str]:
+    """`images.csv`, a column a tag; returns image path → name in `out`."""
+    placed: dict[str, str] = {}
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["image", *image_set.class_names, "split", "group"])
+    for name, sample in zip(flat_names(image_set), image_set.samples, strict=True):
+        placed[str(sample.path)] = f"images/{name}"
+        said = [int(i in sample.labels) for i in range(len(image_set.class_names))]
+        table.writerow([f"images/{name}", *said, sample.split, sample.group])
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "images.csv").write_text(text.getvalue(), "utf8", newline="")
+    return placed
+
+
+def _sheet(folder: Folder) -> str:
+    """The first table with a column of files that are there, and tags."""
+    if folder.sheet is not None:
+        return folder.sheet.name
+    for name in folder.files:
+        if name.endswith(".csv") and name.count("/") < 2 and name != "splits.csv":
+            rows, columns = _rows(folder, name, quiet=True)
+            file = next((c for c in FILES if c in columns), None)
+            tagged = any(c in columns for c in TAGS) or _yes_no(rows, columns)
+            if file and tagged:
+                return name
+    return ""
+
+
+def _yes_no(rows: list[Row], columns: list[str]) -> bool:
+    """Whether every column but file, split and group holds only 0 and 1."""
+    rest = [c for c in columns if c not in (*FILES, *OTHERS)]
+    return bool(rest and rows) and all(
+        (row[c] or "").strip() in ("0", "1", "0.0", "1.0") for row in rows for c in rest
+    )
+
+
+def _rows(
+    folder: Folder, sheet: str, *, quiet: bool = False
+) -> tuple[list[Row], list[str]]:
+    try:
+        text = (folder.root / sheet).read_text("utf-8-sig")
+        table = csv.DictReader(io.StringIO(text, newline=""))
+        columns = list(table.fieldnames or [])
+        return [{k: v or "" for k, v in row.items() if k} for row in table], columns
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        if not quiet:
+            folder.fault("annotation-unreadable", sheet, f"is no CSV: {error}")
+        return [], []
+
+
+def _words(text: str) -> list[str]:
+    return [word for word in re.split(r"[\s,;|]+", text.strip()) if word]
+
+
+def _is_yes(text: str) -> bool:
+    return text.strip() in ("1", "1.0", "True", "true")
+
+
+def _split(row: Row) -> str:
+    if "split" in row:
+        return split_name(row["split"].strip())
+    if "is_valid" in row:
+        return "valid" if _is_yes(row["is_valid"]) else "train"
+    return ""
