@@ -29,6 +29,7 @@ from cvlib.book.report import describe_age, report
 from cvlib.book.runs import Job, Run, ensure_runs, make_job, remove_runs
 from cvlib.book.site import Site, export_run
 from cvlib.datasets import DatasetError
+from cvlib.datasets.doctor.command import doctor
 
 app = typer.Typer(
     help="Computer-vision best practices: a book whose chapters are tests.",
@@ -37,6 +38,7 @@ app = typer.Typer(
 )
 book = typer.Typer(help="Run, judge and build the chapters.", no_args_is_help=True)
 app.add_typer(book, name="book")
+app.command()(doctor)
 # Piped output has no width of its own, and 80 columns cut the tables.
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""A folder of images per class → splits, and data sets that training loops read."""
+"""Images of one label each → splits, and data sets that training loops read."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -9,14 +9,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from cvlib.images import SUFFIXES, to_float
-
-# The folder names in use for each split; the first is ours.
-SPLIT_FOLDERS = {
-    "train": ("train", "training"),
-    "valid": ("valid", "validation", "val"),
-    "test": ("test", "testing"),
-}
+from cvlib.datasets import load
+from cvlib.datasets.registry import DatasetError
+from cvlib.datasets.samples import SPLITS, ImageSet
+from cvlib.images import to_float
 
 
 @dataclass(frozen=True)
@@ -31,23 +27,23 @@ class Split:
         return len(self.paths)
 
 
-def read_splits(root: str | Path) -> dict[str, Split]:
-    """`root/<train|valid|test>/<class>/<image>` → {"train": Split, "valid": …, …}.
+def read_splits(data: str | Path | ImageSet) -> dict[str, Split]:
+    """Images of one label each → {"train": Split, "valid": …, "test": …}.
 
-    A class is a folder of `train`; its label is its place in alphabetical order. Raises
-    FileNotFoundError for a missing folder, ValueError for a class without images in any
-    split or one that `train` does not have. Used in book/classification/train.
+    `data` is a data set's name, a folder in any format with one label an image, or what
+    `cvlib.datasets.load` gave. A folder without a split gets one, see there. A class
+    without training images cannot be learned and is an error, as is a set with boxes or
+    several tags an image. Used in book/classification/train.
     """
-    folders = {split: _split_folder(Path(root), split) for split in SPLIT_FOLDERS}
-    class_names = sorted(path.name for path in _subfolders(folders["train"]))
-    if len(class_names) < 2:
-        raise ValueError(
-            f"{folders['train']} must hold a folder per class, at least two, "
-            f"got {class_names}"
+    found = data if isinstance(data, ImageSet) else load(data)
+    odd = [s for s in found.samples if len(s.labels) != 1 or s.boxes is not None]
+    if odd:
+        kind = "boxes" if odd[0].boxes is not None else f"{len(odd[0].labels)} labels"
+        raise DatasetError(
+            f"wanted one label for each image, got {kind} for {odd[0].path}; "
+            f"{found.root} was read as {found.format!r}"
         )
-    return {
-        split: _read_split(folder, class_names) for split, folder in folders.items()
-    }
+    return {name: _split_of(found, name) for name in SPLITS}
 
 
 def with_shuffled_labels(split: Split, *, seed: int) -> Split:
@@ -95,43 +91,14 @@ class ImageDataset(Dataset[tuple[Tensor, Tensor]]):
         return to_float(image), self.labels[index]
 
 
-def _split_folder(root: Path, split: str) -> Path:
-    for name in SPLIT_FOLDERS[split]:
-        if (root / name).is_dir():
-            return root / name
-    if not root.is_dir():
-        raise FileNotFoundError(f"no folder {root}; it should hold train, valid, test")
-    found = sorted(path.name for path in root.iterdir())[:8]
-    wanted = " or ".join(SPLIT_FOLDERS[split])
-    raise FileNotFoundError(f"{root} must hold a folder {wanted}, it holds {found}")
-
-
-def _read_split(folder: Path, class_names: list[str]) -> Split:
-    extra = {path.name for path in _subfolders(folder)} - set(class_names)
-    if extra:
-        raise ValueError(f"{folder} holds {sorted(extra)}, classes train does not have")
-    paths, labels = [], []
-    for label, name in enumerate(class_names):
-        images = _images(folder / name)
-        if not images:
-            raise ValueError(
-                f"no images of class {name!r} in {folder / name}; "
-                f"endings read: {', '.join(SUFFIXES)}"
-            )
-        paths += images
-        labels += [label] * len(images)
-    return Split(paths, torch.tensor(labels), class_names)
-
-
-def _images(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
-    )
-
-
-def _subfolders(folder: Path) -> list[Path]:
-    return [p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")]
+def _split_of(found: ImageSet, name: str) -> Split:
+    samples = found.split(name).samples
+    labels = torch.tensor([int(s.labels[0]) for s in samples], dtype=torch.int64)
+    counts = labels.bincount(minlength=len(found.class_names))
+    missing = [found.class_names[i] for i in torch.where(counts == 0)[0].tolist()]
+    if missing and (name == "train" or not len(samples)):
+        raise DatasetError(
+            f"{found.root}: {name} has no images of {', '.join(missing)}; add some, "
+            "or remove the class"
+        )
+    return Split([s.path for s in samples], labels, list(found.class_names))

@@ -1,6 +1,5 @@
 """Predictions → numbers with intervals, and the images to look at."""
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,23 +9,31 @@ from sklearn import metrics
 from torch import Tensor, nn
 
 from cvlib.classification.model import Classifier
+from cvlib.intervals import wilson_interval as wilson_interval
 
 
 @torch.inference_mode()
+def predict_logits(
+    model: Classifier, images: Tensor, *, batch_size: int = 16
+) -> Tensor:
+    """Logits, float32 [N, classes], of decoded images, [N, 3, H, W].
+
+    Computed where the model is, returned on the CPU. Used in
+    book/classification/trust.
+    """
+    model.eval()
+    logits = torch.empty(len(images), len(model.class_names))
+    for start in range(0, len(images), batch_size):
+        batch = images[start : start + batch_size].to(model.mean.device)
+        logits[start : start + batch_size] = model(batch).cpu()
+    return logits
+
+
 def predict_probabilities(
     model: Classifier, images: Tensor, *, batch_size: int = 16
 ) -> Tensor:
-    """Probabilities, float32 [N, classes], of decoded images, [N, 3, H, W].
-
-    Computed where the model is, returned on the CPU. Used in
-    book/classification/train.
-    """
-    model.eval()
-    probabilities = torch.empty(len(images), len(model.class_names))
-    for start in range(0, len(images), batch_size):
-        batch = images[start : start + batch_size].to(model.mean.device)
-        probabilities[start : start + batch_size] = model(batch).softmax(dim=1).cpu()
-    return probabilities
+    """The softmax of `predict_logits`. Used in book/classification/train."""
+    return predict_logits(model, images, batch_size=batch_size).softmax(dim=1)
 
 
 def accuracy(labels: Tensor, predicted: Tensor) -> float:
@@ -37,27 +44,6 @@ def accuracy(labels: Tensor, predicted: Tensor) -> float:
     """
     _check_pair(labels, predicted)
     return float((labels == predicted).double().mean())
-
-
-def wilson_interval(
-    correct: int, total: int, *, z: float = 1.96
-) -> tuple[float, float]:
-    """The 95 % interval of a share, `correct` of `total` independent images.
-
-    E. B. Wilson, "Probable inference, the law of succession, and statistical
-    inference", JASA 22, 1927: unlike the textbook's ± it stays within 0–1 and holds for
-    few images. Used in book/classification/train.
-
-    >>> [round(end, 3) for end in wilson_interval(90, 100)]
-    [0.826, 0.945]
-    """
-    if not 0 <= correct <= total or total == 0:
-        raise ValueError(f"0 ≤ correct ≤ total, total > 0 wanted: {correct}, {total}")
-    share = correct / total
-    scale = 1 + z**2 / total
-    middle = (share + z**2 / (2 * total)) / scale
-    half = z / scale * math.sqrt(share * (1 - share) / total + z**2 / (4 * total**2))
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def grouped_interval(

@@ -111,6 +111,20 @@ def plot_recall(ax: Axes, recalls: Mapping[str, float]) -> Axes:
     return ax
 
 
+def plot_reliability(ax: Axes, bins: Sequence[tuple[float, float, int]]) -> Axes:
+    """Share correct against mean score, a dot a bin, its area its images.
+
+    `bins` are those of `evaluate.calibration_bins`. Used in book/classification/trust.
+    """
+    scores, shares, counts = zip(*bins, strict=True)
+    total = sum(counts)
+    ax.plot([0, 1], [0, 1], ":", color=PALETTE["grey"])
+    ax.plot(scores, shares, color=PALETTE["sky"], lw=1)
+    ax.scatter(scores, shares, s=[15 + 500 * n / total for n in counts], alpha=0.8)
+    ax.set(xlabel="mean score", ylabel="share correct", xlim=(0, 1), ylim=(0, 1.03))
+    return ax
+
+
 def plot_prediction(ax: Axes, prediction: Prediction) -> Axes:
     """The most probable classes of one image, the first on top."""
     bars = ax.barh(

@@ -166,7 +166,7 @@ def fetch(
         dataset,
         dataset.source,
         registry.read_manifest(dataset.name),
-        _cache_folder(cache or os.environ.get("CVLIB_CACHE")),
+        cache_folder(cache),
         _mirror_of(dataset, mirror or os.environ.get("CVLIB_MIRROR")),
         progress,
     )
@@ -197,7 +197,12 @@ def _shipped_folder(dataset: Dataset, source: Shipped) -> Path:
     return folder
 
 
-def _cache_folder(cache: str | Path | None) -> Path:
+def cache_folder(cache: str | Path | None = None) -> Path:
+    """Where downloads and drawn splits are kept: `cache`, CVLIB_CACHE, the platform's.
+
+    It need not exist yet.
+    """
+    cache = cache or os.environ.get("CVLIB_CACHE")
     if cache:
         return _expand(cache).absolute()
     from platformdirs import user_cache_dir

@@ -116,6 +116,29 @@ _ENTRIES = (
         ),
         size=47_291_940,
     ),
+    Dataset(
+        name="raccoon",
+        description="200 photographs with 217 boxes of raccoons, in Pascal VOC XML; "
+        "no split is given.",
+        licence="MIT",
+        source=github(
+            "datitran/raccoon_dataset",
+            "93938849301895fb73909842ba04af9b602f677a",
+        ),
+        size=13_432_041,
+    ),
+    Dataset(
+        name="bccd",
+        description="364 microscope images of blood with 4,888 boxes of three kinds of "
+        "cell, in Pascal VOC XML, with a split.",
+        licence="MIT",
+        source=github(
+            "Shenggan/BCCD_Dataset",
+            "d272fb14cdff6e473fafeeeba32aba5f560e9e43",
+            prefix="BCCD/",
+        ),
+        size=8_800_938,
+    ),
 )
 DATASETS: dict[str, Dataset] = {dataset.name: dataset for dataset in _ENTRIES}
 

@@ -129,7 +129,8 @@ def recognise(folder: str | Path) -> str:
             return entry.name
     wanted = "\n".join(f"  {f.name}: {f.looks_like}" for f in FORMATS.values())
     raise UnrecognisedError(
-        f"{folder} is in no known format. It holds {_describe(opened)}.\nKnown:\n{wanted}"
+        f"{folder} is in no known format. It holds {_describe(opened)}.\n"
+        f"Known:\n{wanted}"
     )
 
 

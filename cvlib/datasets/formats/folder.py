@@ -36,7 +36,7 @@ class Folder:
     """`root` and what was found wrong in it.
 
     problems: None raises FormatError at the first fault that is an error; a list
-    collects all of them. sheet: the one annotation file to read, when the user named it.
+    collects all of them. sheet: the one annotation file to read, if one was named.
     """
 
     root: Path
@@ -86,7 +86,7 @@ class Folder:
             raise FormatError(f"{self.root / path}: {message}")
 
     def image(self, name: str, sheet: str, *, folders: Iterable[str] = ("",)) -> str:
-        """The image an annotation file names, relative to the root; "" if there is none.
+        """The image an annotation names, relative to the root; "" if there is none.
 
         Looked for below each of `folders`; else anywhere by its bare name, because
         tools export paths of the machine they ran on.
@@ -130,7 +130,8 @@ class Folder:
             self.fault("unreadable", image, f"is no image that can be read: {error}")
             return stated or (0, 0)
         if stated and stated != size and all(stated):
-            said = f"is {size[1]} × {size[0]}, its annotation says {stated[1]} × {stated[0]}"
+            said = f"is {size[1]} × {size[0]}, "
+            said += f"its annotation says {stated[1]} × {stated[0]}"
             self.fault("size-disagrees", image, said, severity="warning")
         return size
 
@@ -143,7 +144,7 @@ class Folder:
             return ""
 
     def json(self, name: str, *, quiet: bool = False) -> Any:
-        """A JSON document, read once; None (and, unless quiet, a fault) when it is none."""
+        """A JSON document, read once; None, and a fault unless quiet, if it is none."""
         if name not in self._documents:
             try:
                 text = (self.root / name).read_text("utf-8-sig")
@@ -166,15 +167,14 @@ class Folder:
         boxes = np.asarray(sample.boxes, np.float32)
         for index, (left, top, right, bottom) in enumerate(boxes.tolist()):
             said = f"box {index} is {left:g}, {top:g} to {right:g}, {bottom:g}"
+            outside = min(left, top) < -1 or right > width + 1 or bottom > height + 1
             if not (right > left and bottom > top):
                 said += ": it has no area"
                 self.fault("box-degenerate", name, said, index=index)
-            elif width and (
-                min(left, top) < -1 or right > width + 1 or bottom > height + 1
-            ):
-                if self.problems is not None:  # real sets are full of these
-                    said += f", beyond the frame of {width} × {height}"
-                    self.fault("box-outside", name, said, index=index)
+            elif width and outside and self.problems is not None:
+                # Real sets are full of these, so reading them is no error.
+                said += f", beyond the frame of {width} × {height}"
+                self.fault("box-outside", name, said, index=index)
         return replace(sample, boxes=boxes)
 
     def unannotated(self, samples: Iterable[Sample]) -> None:

@@ -30,7 +30,7 @@ def recognise(folder: Folder) -> bool:
 
 
 def read(folder: Folder) -> ImageSet:
-    """Every row's image; names in the table's order, or alphabetical from one column."""
+    """Every row's image; names as the columns stand, or sorted from the one column."""
     sheet = _sheet(folder)
     rows, columns = _rows(folder, sheet)
     file = next(name for name in FILES if name in columns)

@@ -1,0 +1,151 @@
+"""What is wrong with a data set, before a model learns it.
+
+    from cvlib.datasets.doctor import examine
+
+    report = examine("~/my_folder")     # or: cvlib doctor ~/my_folder
+
+`files` looks at every image once, `duplicates` compares them, `labels` checks the
+annotations, `report` says it. cleanvision finds some of this, but imports pandas and
+matplotlib and knows neither splits nor boxes; imagededup wants torch to compare two
+hashes. Both were weighed; cleanvision is the peer in tests/benchmarks. cleanlab does
+serve, behind `deep`. Used in book/data/check-your-data.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from cvlib.datasets.doctor.report import Report
+from cvlib.datasets.registry import DatasetError, list_files
+from cvlib.datasets.samples import IMAGE_SUFFIXES, ImageSet, Problem
+
+__all__ = ["Report", "examine"]
+
+T = TypeVar("T")
+
+
+def examine(
+    folder: str | Path,
+    *,
+    deep: bool = False,
+    workers: int | None = None,
+    progress: bool = False,
+) -> Report:
+    """Look at every image and annotation of a folder; writes nothing, anywhere.
+
+    deep: also ask a model which labels look wrong (minutes; needs cleanlab).
+    workers: threads that decode, by default one a core.
+    progress: a bar on standard error.
+    Raises DatasetError for a path that is no folder. Used in
+    book/data/check-your-data.
+    """
+    from cvlib.datasets.doctor import duplicates, files, labels
+
+    started = time.perf_counter()
+    root = Path(folder).expanduser()
+    if not root.is_dir():
+        what = "a file" if root.exists() else "nothing"
+        raise DatasetError(f"wanted a folder, found {what} at {root}")
+    problems: list[Problem] = []
+    found = _read(root, problems)
+    paths = _image_files(root, problems)
+    looks = files.look_at_all(paths, workers=workers or os.cpu_count() or 1)
+    facts = list(_shown(looks, len(paths)) if progress else looks)
+    # A reader needs the header only, and would name the same file once more.
+    broken = {one.path for one in facts if one.thumb is None}
+    problems = [
+        p for p in problems if p.kind != "unreadable" or p.paths[0] not in broken
+    ]
+    problems += [problem for one in facts for problem in one.problems]
+    copies = duplicates.find_copies(facts)
+    problems += _told(copies, found, "duplicate-exact", "the same bytes")
+    near = duplicates.find_near_copies(facts)
+    problems += _told(near, found, "duplicate-near", "the same picture")
+    if found is not None:
+        problems += [*labels.check_classes(found), *labels.check_objects(found)]
+        problems += labels.suspect_labels(found) if deep else []
+    return Report(
+        root,
+        found.format if found else "no known format",
+        len(paths),
+        sum(len(s.labels) for s in found.samples) if found else 0,
+        labels.counted(found) if found else {},
+        _sorted(problems),
+        time.perf_counter() - started,
+        found,
+    )
+
+
+def _read(root: Path, problems: list[Problem]) -> ImageSet | None:
+    from cvlib.datasets import formats
+
+    try:
+        return formats.read(root, problems=problems)
+    except DatasetError as error:
+        said = f"is read as images without annotations: {str(error).splitlines()[0]}"
+        problems.append(Problem("unrecognised", (root,), said, "warning"))
+        return None
+
+
+def _image_files(root: Path, problems: list[Problem]) -> list[Path]:
+    """Image files, by their endings; links that lead out are named and left alone."""
+    inside, home = [], root.resolve()
+    for name in list_files(root):
+        path = root / name
+        if not name.lower().endswith(IMAGE_SUFFIXES):
+            continue
+        try:
+            safe = path.resolve(strict=True).is_relative_to(home)
+        except (OSError, RuntimeError):
+            safe = False
+        if safe:
+            inside.append(path)
+        else:
+            said = "is a link that leads out of the folder or nowhere; it is not read"
+            problems.append(Problem("path-outside", (path,), said))
+    return inside
+
+
+def _told(
+    groups: Iterable[list[Path]], found: ImageSet | None, kind: str, what: str
+) -> Iterator[Problem]:
+    """A problem for each group of copies: worst when they cross splits or classes."""
+    known = {s.path: s for s in found.samples} if found else {}
+    for group in groups:
+        own = [known[path] for path in group if path in known]
+        splits = sorted({s.split for s in own if s.split})
+        labels = {tuple(s.labels.tolist()) for s in own if s.boxes is None}
+        said = f"{len(group)} files show {what}"
+        if len(labels) > 1 and found:
+            names = [" ".join(found.class_names[i] for i in label) for label in labels]
+            text = f"{said} under different labels: {', '.join(sorted(names))}"
+            yield Problem("duplicate-conflicting", tuple(group), text)
+        if len(splits) > 1:
+            text = f"{said}, in {' and '.join(splits)}"
+            yield Problem("duplicate-across-splits", tuple(group), text)
+        if len(labels) < 2 and len(splits) < 2:
+            yield Problem(kind, tuple(group), said, "warning")
+
+
+def _shown(looks: Iterable[T], total: int) -> Iterator[T]:
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    yield from track(
+        looks, "Looking", total=total, console=console, disable=not console.is_terminal
+    )
+
+
+def _sorted(problems: list[Problem]) -> tuple[Problem, ...]:
+    """Errors first, each fault once, in an order that does not change."""
+    once = {(p.kind, p.paths, p.index, p.message): p for p in problems}
+    return tuple(
+        sorted(
+            once.values(), key=lambda p: (p.severity != "error", p.kind, str(p.paths))
+        )
+    )
