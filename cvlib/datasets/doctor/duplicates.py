@@ -96,7 +96,7 @@ def _crops(thumb: Floats) -> Floats:
 
 def _resampled(thumbs: Floats, rows: Floats, columns: Floats) -> Floats:
     found = np.asarray(rows @ thumbs @ columns.T, np.float32)
-    return found.reshape(len(thumbs), -1)
+    return found.reshape(len(thumbs), len(rows) * len(columns))
 
 
 @cache

@@ -140,11 +140,13 @@ def _size_faults(path: Path, file: Picture) -> Iterator[Problem]:
 
 
 def _unreadable(path: Path, error: Exception) -> Problem:
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     text = str(error).splitlines()[0][:100] if str(error) else type(error).__name__
     if isinstance(error, Image.DecompressionBombError):
         return Problem("bomb", (path,), "declares more pixels than any photograph has")
+    if isinstance(error, UnidentifiedImageError):
+        return Problem("unreadable", (path,), "is no image that can be read")
     if "truncated" in text or "broken" in text or "end of" in text:
         return Problem("truncated", (path,), f"is cut short: {text}")
-    return Problem("unreadable", (path,), "is no image that can be read")
+    return Problem("unreadable", (path,), f"cannot be decoded: {text}")

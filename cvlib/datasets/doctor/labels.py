@@ -73,7 +73,7 @@ def suspect_labels(found: ImageSet) -> Iterator[Problem]:
         return
     names, labels = np.unique(labels, return_inverse=True)
     embeddings = embed([s.path for s in own], load_backbone()).numpy()
-    model = LogisticRegression(C=10, max_iter=1000)
+    model = LogisticRegression(C=100, max_iter=1000)  # embeddings have unit length
     given = cross_val_predict(model, embeddings, labels, method="predict_proba")
     for index in find_label_issues(
         labels, given, return_indices_ranked_by="self_confidence"

@@ -123,7 +123,7 @@ def recognise(folder: str | Path) -> str:
 
     Raises UnrecognisedError, which says what is there and what each format wants.
     """
-    opened = _open(folder, None)
+    opened = _open(folder, [])
     for entry in FORMATS.values():
         if entry.recognise(opened):
             return entry.name

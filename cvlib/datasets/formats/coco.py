@@ -213,7 +213,7 @@ def _rle(folder: Folder, name: str, one: Entry, size: tuple[int, int]) -> Rle:
         if isinstance(found["counts"], list):
             return coco_mask.frPyObjects(found, height, width)
         return empty | {"counts": str(found["counts"]).encode()}
-    except (TypeError, ValueError, KeyError, IndexError) as error:
+    except Exception as error:  # pycocotools raises bare ones
         folder.fault("annotation-unreadable", name, f"a mask cannot be read: {error}")
         return nothing
 

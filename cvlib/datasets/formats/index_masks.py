@@ -94,7 +94,7 @@ def label_map(sample: Sample) -> NDArray[np.uint8]:
     if sample.rles is None and len(sample.labels):
         raise FormatError(f"{sample.path}: index masks want masks, it has only boxes")
     found = np.zeros(sample.canvas_size, np.uint8)
-    for index in np.argsort([-mask.sum() for mask in sample.masks], kind="stable"):
+    for index in np.argsort([-int(m.sum()) for m in sample.masks], kind="stable"):
         found[sample.masks[index] > 0] = sample.labels[index] + 1
     return found
 

@@ -1,0 +1,59 @@
+"""The doctor beside cleanvision, on the same images, in one run.
+
+CVLIB_BENCH_IMAGES says how many, 10,000 unless given.
+"""
+
+import io
+import os
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from PIL import Image
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from cvlib.datasets import fetch
+from cvlib.datasets.doctor import examine
+
+COUNT = int(os.environ.get("CVLIB_BENCH_IMAGES", "10000"))
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Many different images: pieces of the shipped ones, at the shipped size."""
+    root = tmp_path_factory.mktemp("many")
+    sources = sorted(fetch("pantry/products").rglob("*.jpg"))
+    generator = np.random.default_rng(0)
+    for number in range(COUNT):
+        with Image.open(sources[number % len(sources)]) as file:
+            left, top = generator.integers(0, 80, 2)
+            piece = file.crop((left, top, left + 144, top + 144)).resize((224, 224))
+        place = root / f"class{number % 10}" / f"{number:05d}.jpg"
+        place.parent.mkdir(exist_ok=True)
+        piece.save(place, quality=85)
+    yield root
+
+
+@pytest.mark.benchmark(group="doctor")
+def test_cvlib_doctor(images: Path, benchmark: BenchmarkFixture):
+    report = benchmark.pedantic(examine, args=[images], rounds=1)
+    memory = psutil.Process().memory_info().rss
+    benchmark.extra_info |= {"images": report.images, "memory_mb": memory / 1e6}
+    assert report.images == COUNT
+
+
+@pytest.mark.benchmark(group="doctor")
+@pytest.mark.filterwarnings("ignore")  # cleanvision's own, about pandas
+def test_cleanvision(images: Path, benchmark: BenchmarkFixture):
+    from cleanvision import Imagelab
+
+    def look() -> int:
+        with redirect_stdout(io.StringIO()):
+            lab = Imagelab(data_path=str(images))
+            lab.find_issues()
+        return len(lab.issues)
+
+    benchmark.extra_info["images"] = benchmark.pedantic(look, rounds=1)

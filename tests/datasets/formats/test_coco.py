@@ -1,0 +1,146 @@
+"""COCO: every way to write a mask, keypoints, and what cannot be right."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pycocotools import mask as coco_mask
+
+from cvlib.datasets import formats
+from cvlib.datasets.formats import FormatError
+from cvlib.datasets.formats.folder import Folder
+from cvlib.datasets.samples import ImageSet, Sample
+from tests.datasets.formats.sets import SIZE, image_file
+
+BOX = {"id": 1, "image_id": 1, "category_id": 7, "bbox": [2, 3, 10, 5], "iscrowd": 0}
+
+
+def sheet(root: Path, *annotations: dict, name: str = "a.jpg") -> Path:
+    image_file(root / "images" / "a.jpg")
+    image = {"id": 1, "file_name": name, "width": SIZE[1], "height": SIZE[0]}
+    categories = [{"id": 9, "name": "jar"}, {"id": 7, "name": "mug"}]
+    document = {"images": [image], "annotations": list(annotations)}
+    path = root / "annotations" / "instances_val2017.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(document | {"categories": categories}))
+    return root
+
+
+def read_one(root: Path) -> Sample:
+    (sample,) = formats.read(root).samples
+    return sample
+
+
+def test_boxes_become_corners_and_labels_follow_the_ids(tmp_path: Path):
+    found = formats.read(sheet(tmp_path, BOX, {**BOX, "id": 2, "category_id": 9}))
+    assert found.class_names == ("mug", "jar")
+    assert found.samples[0].labels.tolist() == [0, 1]
+    assert found.samples[0].boxes[0].tolist() == [2, 3, 12, 8]
+    assert found.samples[0].split == "valid"
+
+
+def test_polygons_and_both_codes_are_the_masks_pycocotools_makes(tmp_path: Path):
+    polygon = [[2, 3, 12, 3, 12, 8, 2, 8]]
+    (code,) = coco_mask.frPyObjects(polygon, *SIZE)
+    mask = coco_mask.decode(code)
+    runs = np.flatnonzero(np.diff(np.r_[0, mask.ravel(order="F"), 0])).tolist()
+    counts = np.diff([0, *runs, mask.size]).tolist()
+    coded = {"size": list(SIZE), "counts": code["counts"].decode()}
+    plain = {"size": list(SIZE), "counts": counts}
+    found = read_one(
+        sheet(tmp_path, *({**BOX, "segmentation": s} for s in (polygon, coded, plain)))
+    )
+    assert found.masks.shape == (3, *SIZE)
+    assert all((one == mask).all() for one in found.masks)
+
+
+def test_keypoints_and_the_pairs_that_a_mirror_swaps_come_back(tmp_path: Path):
+    points = np.array([[[1, 2, 2], [0, 0, 0]]], np.float32)
+    sample = Sample(
+        image_file(tmp_path / "in" / "a.jpg"),
+        SIZE,
+        np.array([0]),
+        np.array([[0, 0, 9, 9]], np.float32),
+        keypoints=points,
+        crowd=np.array([True]),
+    )
+    before = ImageSet(
+        tmp_path / "in", "coco", ("cat",), (sample,), ("l", "r"), ((0, 1),)
+    )
+    after = formats.read(formats.write(before, tmp_path / "out", format="coco"))
+    assert after.keypoint_names == ("l", "r")
+    assert after.flip_pairs == ((0, 1),)
+    assert (after.samples[0].keypoints == points).all()
+    assert after.samples[0].crowd.tolist() == [True]
+
+
+def test_an_image_without_objects_is_kept(tmp_path: Path):
+    assert len(read_one(sheet(tmp_path)).labels) == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "kind"),
+    [
+        ({"bbox": [1, 2, 3]}, "annotation-unreadable"),
+        ({"bbox": [1, 2, "wide", 4]}, "annotation-unreadable"),
+        ({"bbox": [1, 2, 0, 4]}, "box-degenerate"),
+        ({"category_id": 4}, "class-unknown"),
+        ({"image_id": 5}, "image-missing"),
+        ({"segmentation": {"size": [3, 3], "counts": [9]}}, "mask-size"),
+        ({"segmentation": [["x"]]}, "annotation-unreadable"),
+    ],
+)
+def test_a_fault_is_named_and_strictly_the_end(tmp_path: Path, change: dict, kind: str):
+    root = sheet(tmp_path, BOX | change)
+    problems = []
+    assert len(formats.read(root, problems=problems)) == 1
+    assert kind in {problem.kind for problem in problems}
+    with pytest.raises(FormatError):
+        formats.read(root)
+
+
+def test_a_box_beyond_the_frame_is_read_and_noted(tmp_path: Path):
+    root = sheet(tmp_path, BOX | {"bbox": [50, 3, 30, 5]})
+    problems = []
+    assert formats.read(root, problems=problems).samples[0].boxes[0, 2] == 80
+    assert [p.kind for p in problems] == ["box-outside"]
+    assert len(formats.read(root)) == 1
+
+
+@pytest.mark.parametrize("name", ["../../secret.jpg", "/etc/passwd", "C:\\secret.jpg"])
+def test_a_path_that_leads_out_is_refused(tmp_path: Path, name: str):
+    image_file(tmp_path / "secret.jpg")
+    root = sheet(tmp_path / "a" / "set", BOX, name=name)
+    with pytest.raises(FormatError, match="outside the folder"):
+        formats.read(root)
+    problems = []
+    assert len(formats.read(root, problems=problems)) == 0
+    assert "path-outside" in {problem.kind for problem in problems}
+
+
+def test_an_image_that_is_not_there_is_named(tmp_path: Path):
+    with pytest.raises(FormatError, match=r"'b\.jpg', which is not there"):
+        formats.read(sheet(tmp_path, BOX, name="b.jpg"))
+
+
+def test_another_size_than_stated_is_noted_and_the_file_is_believed(tmp_path: Path):
+    root = sheet(tmp_path, BOX)
+    image_file(root / "images" / "a.jpg", (20, 30))
+    problems = []
+    assert formats.read(root, problems=problems).samples[0].canvas_size == (20, 30)
+    assert "size-disagrees" in {problem.kind for problem in problems}
+
+
+def test_half_a_json_is_named(tmp_path: Path):
+    root = sheet(tmp_path, BOX)
+    path = root / "annotations" / "instances_val2017.json"
+    path.write_text(path.read_text()[:50])
+    with pytest.raises(FormatError, match="is no JSON"):
+        Folder(root).json("annotations/instances_val2017.json")
+
+
+def test_one_file_can_be_named_instead_of_its_folder(tmp_path: Path):
+    root = sheet(tmp_path, BOX)
+    (root / "annotations" / "instances_val2017.json").rename(root / "mine.json")
+    assert len(formats.read(root / "mine.json")) == 1

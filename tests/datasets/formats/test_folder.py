@@ -1,0 +1,38 @@
+"""The wall around a folder that is read."""
+
+from pathlib import Path
+
+import pytest
+
+from cvlib.datasets.formats.folder import Folder, FormatError, flat_names, split_name
+from cvlib.datasets.samples import ImageSet, Sample
+from tests.datasets.formats.sets import image_file
+
+
+@pytest.mark.parametrize(
+    ("given", "ours"),
+    [("val", "valid"), ("instances_val2017", "valid"), ("Training", "train")],
+)
+def test_splits_get_our_names(given: str, ours: str):
+    assert split_name(given) == ours
+
+
+def test_a_bare_name_that_is_there_twice_is_not_guessed(tmp_path: Path):
+    for place in ("one/a.jpg", "two/a.jpg"):
+        image_file(tmp_path / place)
+    with pytest.raises(FormatError, match="is not there"):
+        Folder(tmp_path).image("a.jpg", "sheet.json")
+    assert Folder(tmp_path).image("a.jpg", "s", folders=("two",)) == "two/a.jpg"
+
+
+def test_a_file_that_is_no_image_keeps_the_stated_size(tmp_path: Path):
+    (tmp_path / "a.jpg").write_bytes(b"no picture")
+    problems = []
+    assert Folder(tmp_path, problems).canvas_size("a.jpg", (3, 4)) == (3, 4)
+    assert [p.kind for p in problems] == ["unreadable"]
+
+
+def test_same_names_in_two_folders_are_told_apart():
+    paths = [Path("set/x/a.jpg"), Path("set/y/a.jpg")]
+    found = ImageSet(Path("set"), "", (), tuple(Sample(p, (1, 1)) for p in paths))
+    assert flat_names(found) == ["x__a.jpg", "y__a.jpg"]

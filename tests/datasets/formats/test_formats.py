@@ -1,0 +1,121 @@
+"""Formats together: recognised, read, written whole or not at all."""
+
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+
+from cvlib import images
+from cvlib.datasets import formats
+from cvlib.datasets.formats import FormatError, UnrecognisedError
+from cvlib.datasets.samples import IMAGE_SUFFIXES
+from tests.datasets.formats.sets import DRAWN, assert_same_boxes, boxed, image_file
+
+ONE = {"a.jpg": ([((1, 2, 3, 4), 0)], "train")}
+
+
+@pytest.mark.parametrize("through", ["voc", "yolo", "coco"])
+@settings(deadline=None, max_examples=25)
+@given(drawn=DRAWN)
+def test_boxes_survive_the_way_there_and_back_to_coco(through: str, drawn: dict):
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        before = boxed(root / "in", drawn)
+        there = formats.write(before, root / "there", format=through)
+        assert formats.recognise(there) == through
+        back = formats.write(formats.read(there), root / "back", format="coco")
+        assert_same_boxes(before, formats.read(back))
+
+
+@settings(deadline=None, max_examples=25)
+@given(drawn=DRAWN)
+def test_masks_survive_coco_exactly_and_yolo_as_outlines(drawn: dict):
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        before = boxed(root / "in", drawn, masks=True)
+        coco = formats.read(formats.write(before, root / "coco", format="coco"))
+        yolo = formats.read(formats.write(before, root / "yolo", format="yolo"))
+        assert_same_boxes(before, yolo)
+        for name in (sample.path.name for sample in before.samples):
+            want, got, outline = (
+                next(s for s in found.samples if s.path.name == name)
+                for found in (before, coco, yolo)
+            )
+            assert (got.masks == want.masks).all()
+            if len(want.labels):
+                assert (outline.masks != want.masks).mean() < 0.02
+
+
+def test_a_folder_of_nothing_known_says_what_is_there_and_what_is_wanted(
+    tmp_path: Path,
+):
+    (tmp_path / "notes.txt").write_text("hello")
+    with pytest.raises(UnrecognisedError) as caught:
+        formats.recognise(tmp_path)
+    said = str(caught.value)
+    assert "1 files (1 .txt), such as notes.txt" in said
+    assert all(name in said for name in formats.FORMATS)
+
+
+def test_an_empty_folder_is_recognised_as_nothing(tmp_path: Path):
+    with pytest.raises(UnrecognisedError, match="no files"):
+        formats.recognise(tmp_path)
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path):
+    with pytest.raises(FormatError, match=r"no folder .*missing"):
+        formats.read(tmp_path / "missing")
+
+
+def test_nothing_is_written_over(tmp_path: Path):
+    found = boxed(tmp_path / "in", ONE)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "kept.txt").write_text("mine")
+    with pytest.raises(FormatError, match="new or empty"):
+        formats.write(found, tmp_path / "out", format="coco")
+    assert (tmp_path / "out" / "kept.txt").read_text() == "mine"
+
+
+def test_a_set_with_a_lost_image_is_not_written_in_part(tmp_path: Path):
+    found = boxed(tmp_path / "in", ONE)
+    found.samples[0].path.unlink()
+    with pytest.raises(FormatError, match="not there"):
+        formats.write(found, tmp_path / "out", format="voc")
+    assert not (tmp_path / "out").exists()
+    assert [p.name for p in tmp_path.iterdir()] == ["in"]
+
+
+def test_an_unknown_format_lists_the_known(tmp_path: Path):
+    with pytest.raises(FormatError, match="no format 'tfrecord'; there are coco"):
+        formats.read(tmp_path, format="tfrecord")
+
+
+def test_what_is_read_only_says_so(tmp_path: Path):
+    found = boxed(tmp_path / "in", ONE)
+    with pytest.raises(FormatError, match="labelme is read only"):
+        formats.write(found, tmp_path / "out", format="labelme")
+
+
+def test_a_loop_of_links_ends(tmp_path: Path):
+    image_file(tmp_path / "mug" / "a.jpg")
+    image_file(tmp_path / "jar" / "b.jpg")
+    (tmp_path / "mug" / "again").symlink_to(tmp_path, target_is_directory=True)
+    assert len(formats.read(tmp_path)) == 2
+
+
+def test_a_link_that_leads_out_is_not_read(tmp_path: Path):
+    secret = image_file(tmp_path / "elsewhere" / "secret.jpg")
+    root = tmp_path / "set"
+    for name in ("mug/a.jpg", "jar/b.jpg"):
+        image_file(root / name)
+    (root / "mug" / "c.jpg").symlink_to(secret)
+    with pytest.raises(FormatError, match="leads out of the folder"):
+        formats.read(root)
+    problems = []
+    assert len(formats.read(root, problems=problems)) == 2
+    assert [problem.kind for problem in problems] == ["path-outside"]
+
+
+def test_image_endings_are_those_that_images_reads():
+    assert IMAGE_SUFFIXES == images.SUFFIXES

@@ -1,0 +1,78 @@
+"""Index masks: a class number a pixel."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cvlib.datasets import formats
+from cvlib.datasets.formats import FormatError
+from cvlib.datasets.formats.index_masks import label_map
+from tests.datasets.formats.sets import SIZE, boxed, image_file
+
+
+def masks(root: Path, pixels: np.ndarray, *, mode: str = "L", names: str = "") -> Path:
+    image_file(root / "images" / "a.jpg")
+    (root / "masks").mkdir()
+    Image.fromarray(pixels).convert(mode).save(root / "masks" / "a.png")
+    if names:
+        (root / "class_names.txt").write_text(names)
+    return root
+
+
+def numbered(*values: int) -> np.ndarray:
+    pixels = np.zeros(SIZE, np.uint8)
+    pixels[0, : len(values)] = values
+    return pixels
+
+
+def test_labels_are_the_numbers_that_occur_but_255(tmp_path: Path):
+    found = formats.read(masks(tmp_path, numbered(2, 255)))
+    assert found.format == "index-masks"
+    assert found.samples[0].labels.tolist() == [0, 2]
+    assert found.class_names == ("class 0", "class 1", "class 2")
+    assert label_map(found.samples[0])[0, :2].tolist() == [2, 255]
+
+
+@pytest.mark.parametrize(
+    ("pixels", "mode", "kind"),
+    [
+        (numbered(3), "L", "class-undeclared-id"),
+        (numbered(1)[:20], "L", "mask-size"),
+        (numbered(1), "RGB", "annotation-unreadable"),
+    ],
+)
+def test_a_mask_that_cannot_be_right_is_named(
+    tmp_path: Path, pixels: np.ndarray, mode: str, kind: str
+):
+    root = masks(tmp_path, pixels, mode=mode, names="background\nmug\n")
+    problems = []
+    formats.read(root, problems=problems)
+    assert kind in {problem.kind for problem in problems}
+    with pytest.raises(FormatError):
+        formats.read(root)
+
+
+def test_a_broken_mask_is_named(tmp_path: Path):
+    root = masks(tmp_path, numbered(1))
+    (root / "masks" / "a.png").write_bytes(b"no picture")
+    with pytest.raises(FormatError, match="no PNG to be read"):
+        formats.read(root)
+
+
+def test_masks_are_painted_above_the_background_the_smaller_on_top(tmp_path: Path):
+    two = [((10, 10, 10, 10), 0), ((12, 12, 2, 2), 1)]
+    before = boxed(tmp_path / "in", {"a.jpg": (two, "train")}, masks=True)
+    after = formats.read(formats.write(before, tmp_path / "out", format="index-masks"))
+    assert after.class_names[0] == "background"
+    painted = label_map(after.samples[0])
+    assert (painted == label_map(before.samples[0])).all()
+    assert [(painted == v).sum() for v in (1, 2)] == [96, 4]
+    assert after.samples[0].split == "train"
+
+
+def test_boxes_alone_cannot_be_painted(tmp_path: Path):
+    found = boxed(tmp_path / "in", {"a.jpg": ([((1, 2, 3, 4), 0)], "")})
+    with pytest.raises(FormatError, match="want masks, it has only boxes"):
+        formats.write(found, tmp_path / "out", format="index-masks")

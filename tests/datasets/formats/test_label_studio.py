@@ -1,0 +1,66 @@
+"""Label Studio's exports."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cvlib.datasets import formats
+from cvlib.datasets.formats import FormatError
+from tests.datasets.formats.sets import image_file, named
+
+
+def result(kind: str, **value: object) -> dict:
+    return {"type": kind, "value": value}
+
+
+BOX = result(
+    "rectanglelabels", x=10, y=25, width=50, height=50, rectanglelabels=["mug"]
+)
+
+
+def export(
+    root: Path, *results: dict, image: str = "/data/upload/1/3f2a-a.jpg"
+) -> Path:
+    image_file(root / "a.jpg")
+    done = [{"was_cancelled": True, "result": []}, {"result": results}]
+    task = {"id": 1, "data": {"image": image}, "annotations": done}
+    (root / "export.json").write_text(json.dumps([task]))
+    return root
+
+
+def test_percentages_become_pixels(tmp_path: Path):
+    found = formats.read(export(tmp_path, BOX))
+    assert found.format == "label-studio"
+    assert found.samples[0].boxes.tolist() == [[6, 10, 36, 30]]
+
+
+def test_a_rectangle_turned_by_a_quarter_swaps_its_sides(tmp_path: Path):
+    turned = json.loads(json.dumps(BOX))
+    turned["value"] |= {"x": 50, "y": 25, "rotation": 90}
+    (sample,) = formats.read(export(tmp_path, turned)).samples
+    assert sample.boxes[0].tolist() == pytest.approx([10, 10, 30, 40], abs=1e-3)
+
+
+def test_polygons_become_masks(tmp_path: Path):
+    corners = [[0, 0], [50, 0], [50, 50], [0, 50]]
+    shape = result("polygonlabels", points=corners, polygonlabels=["jar"])
+    (sample,) = formats.read(export(tmp_path, shape)).samples
+    assert sample.masks.sum() == 30 * 20
+
+
+def test_choices_are_labels_of_the_image(tmp_path: Path):
+    found = formats.read(export(tmp_path, result("choices", choices=["mug", "blue"])))
+    (sample,) = found.samples
+    assert sample.boxes is None
+    assert sorted(named(found, sample)) == ["blue", "mug"]
+
+
+def test_a_local_address_is_taken_by_its_name(tmp_path: Path):
+    root = export(tmp_path, BOX, image="/data/local-files/?d=photos/a.jpg")
+    assert len(formats.read(root)) == 1
+
+
+def test_a_result_that_is_none_is_a_fault(tmp_path: Path):
+    with pytest.raises(FormatError, match="a result is"):
+        formats.read(export(tmp_path, result("rectanglelabels", x=1)))

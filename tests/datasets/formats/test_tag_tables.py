@@ -1,0 +1,57 @@
+"""Tags in a CSV."""
+
+from pathlib import Path
+
+import pytest
+
+from cvlib.datasets import formats
+from cvlib.datasets.formats import FormatError
+from tests.datasets.formats.sets import image_file, named
+
+
+def table(root: Path, text: str, *images: str) -> Path:
+    for name in images:
+        image_file(root / name)
+    (root / "tags.csv").write_text(text, "utf8")
+    return root
+
+
+def test_words_in_a_column_are_tags(tmp_path: Path):
+    text = 'image,tags,group\na.jpg,mug jar,kitchen\n"b, c.jpg",,street\n'
+    found = formats.read(table(tmp_path, text, "a.jpg", "b, c.jpg"))
+    first, second = found.samples
+    assert (found.format, named(found, first)) == ("tags", ["jar", "mug"])
+    assert len(second.labels) == 0 and second.group == "street"
+
+
+def test_columns_of_noughts_and_ones_are_tags(tmp_path: Path):
+    text = "image,mug,jar,is_valid\na.jpg,0,1,0\nb.jpg,1,1,1\n"
+    found = formats.read(table(tmp_path, text, "a.jpg", "b.jpg"))
+    assert found.class_names == ("mug", "jar")
+    assert [s.labels.tolist() for s in found.samples] == [[1], [0, 1]]
+    assert [s.split for s in found.samples] == ["train", "valid"]
+
+
+def test_a_table_of_something_else_is_none(tmp_path: Path):
+    root = table(tmp_path, "path,brand\nx,Molvi\n", "mug/a.jpg", "jar/b.jpg")
+    assert formats.recognise(root) == "classes"
+
+
+def test_a_row_that_leads_out_is_refused(tmp_path: Path):
+    image_file(tmp_path / "secret.jpg")
+    root = table(tmp_path / "set", "image,tags\n../secret.jpg,mug\n", "a.jpg")
+    with pytest.raises(FormatError, match="outside the folder"):
+        formats.read(root)
+
+
+def test_tags_survive_the_way_there_and_back(tmp_path: Path):
+    text = (
+        "image,mug,jar,split\na.jpg,0,1,train\nкружка.jpg,1,1,test\nb.jpg,0,0,train\n"
+    )
+    names = ("a.jpg", "b.jpg", "кружка.jpg")
+    before = formats.read(table(tmp_path / "in", text, *names))
+    after = formats.read(formats.write(before, tmp_path / "out", format="tags"))
+    assert after.class_names == before.class_names
+    assert [(s.path.name, s.labels.tolist(), s.split) for s in after.samples] == [
+        (s.path.name, s.labels.tolist(), s.split) for s in before.samples
+    ]

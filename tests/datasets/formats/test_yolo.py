@@ -1,0 +1,90 @@
+"""YOLO: shares of width and height, boxes and outlines."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cvlib.datasets import formats
+from cvlib.datasets.formats import FormatError
+from cvlib.datasets.formats.yolo import _outline
+from tests.datasets.formats.sets import image_file
+
+
+def lines(root: Path, *said: str, names: str = "[mug, jar]") -> Path:
+    image_file(root / "images" / "val" / "a.jpg")
+    sheet = root / "labels" / "val" / "a.txt"
+    sheet.parent.mkdir(parents=True)
+    sheet.write_text("\n".join(said))
+    (root / "data.yaml").write_text(f"names: {names}\nval: images/val\n")
+    return root
+
+
+def test_shares_become_pixels(tmp_path: Path):
+    found = formats.read(lines(tmp_path, "1 0.5 0.5 0.5 0.5"))
+    (sample,) = found.samples
+    assert sample.boxes.tolist() == [[15, 10, 45, 30]]
+    assert (sample.split, found.class_names[sample.labels[0]]) == ("valid", "jar")
+    assert sample.rles is None
+
+
+def test_six_numbers_are_an_outline_and_its_box(tmp_path: Path):
+    found = formats.read(lines(tmp_path, "0 0.1 0.1 0.5 0.1 0.5 0.5 0.1 0.5"))
+    (sample,) = found.samples
+    np.testing.assert_allclose(sample.boxes, [[6, 4, 30, 20]], atol=1e-4)
+    assert sample.masks.sum() == pytest.approx(24 * 16, rel=0.1)
+
+
+def test_an_empty_file_is_an_image_without_objects(tmp_path: Path):
+    (sample,) = formats.read(lines(tmp_path)).samples
+    assert sample.boxes.shape == (0, 4)
+
+
+def test_names_may_be_a_table(tmp_path: Path):
+    root = lines(tmp_path, "1 0.5 0.5 0.5 0.5", names="{0: mug, 1: jar}")
+    assert formats.read(root).class_names == ("mug", "jar")
+
+
+@pytest.mark.parametrize(
+    ("line", "kind"),
+    [
+        ("0 0.5 0.5", "annotation-unreadable"),
+        ("mug 0.5 0.5 0.1 0.1", "annotation-unreadable"),
+        ("0 0.5 0.5 0.1 nan", "annotation-unreadable"),
+        ("2 0.5 0.5 0.1 0.1", "class-unknown"),
+        ("0 0.5 0.5 0 0.1", "box-degenerate"),
+    ],
+)
+def test_a_line_that_is_none_is_named(tmp_path: Path, line: str, kind: str):
+    root, problems = lines(tmp_path, line), []
+    formats.read(root, problems=problems)
+    assert kind in {problem.kind for problem in problems}
+    with pytest.raises(FormatError):
+        formats.read(root)
+
+
+def test_a_text_file_without_an_image_is_named(tmp_path: Path):
+    root = lines(tmp_path)
+    (root / "labels" / "val" / "b.txt").write_text("")
+    with pytest.raises(FormatError, match="no image of its name"):
+        formats.read(root)
+
+
+def test_an_outline_runs_along_the_pixels_edges():
+    mask = np.zeros((10, 12), np.uint8)
+    mask[2:5, 3:9] = 1
+    found = _outline(mask)
+    assert found.min(axis=0).tolist() == [3, 2]
+    assert found.max(axis=0).tolist() == [9, 5]
+
+
+def test_two_parts_are_one_outline_around_both():
+    mask = np.zeros((10, 12), np.uint8)
+    mask[1:3, 1:3] = mask[6:8, 8:10] = 1
+    found = _outline(mask)
+    assert found.min(axis=0).tolist() == [1, 1]
+    assert found.max(axis=0).tolist() == [10, 8]
+
+
+def test_nothing_has_no_outline():
+    assert _outline(np.zeros((4, 4), np.uint8)) is None

@@ -1,0 +1,133 @@
+"""A name or a path in, images in splits out."""
+
+import csv
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from cvlib.datasets import DatasetError, formats, load
+from cvlib.datasets.splits import SplitError
+from tests.datasets.formats.sets import boxed, image_file
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("CVLIB_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def folder(root: Path, count: int = 10, *, splits: tuple[str, ...] = ("",)) -> Path:
+    for split in splits:
+        for name in ("mug", "jar"):
+            for i in range(count):
+                image_file(root / split / name / f"{name}{i // 2}_{i}.jpg")
+    return root
+
+
+def splits_of(found: object) -> dict[str, str]:
+    return {s.path.name: s.split for s in found.samples}
+
+
+def test_a_split_is_drawn_written_and_kept(tmp_path: Path):
+    root = folder(tmp_path / "set")
+    first = splits_of(load(root))
+    assert set(first.values()) == {"train", "valid", "test"}
+    assert (root / "splits.csv").is_file()
+    assert splits_of(load(root, seed=5)) == first
+
+
+def test_new_images_are_added_and_no_old_one_moves(tmp_path: Path):
+    root = folder(tmp_path / "set")
+    first = splits_of(load(root))
+    image_file(root / "mug" / "new.jpg")
+    second = splits_of(load(root))
+    assert second.pop("new.jpg") in ("train", "valid", "test")
+    assert second == first
+    assert "mug/new.jpg" in (root / "splits.csv").read_text()
+
+
+def test_things_stay_together(tmp_path: Path):
+    root = folder(tmp_path / "set", 20)
+    found = load(root, group_by=r"(.+)_\d+$")
+    assert len({(s.group, s.split) for s in found.samples}) == 20
+
+
+def test_your_own_file_is_honoured(tmp_path: Path):
+    root = folder(tmp_path / "set", 3)
+    with (root / "splits.csv").open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["path", "split"])
+        for i, name in enumerate(["train", "valid", "test"]):
+            table.writerow([f"mug/mug{i // 2}_{i}.jpg", name])
+            table.writerow([f"jar/jar{i // 2}_{i}.jpg", name])
+    assert Counter(splits_of(load(root)).values()) == {
+        "train": 2,
+        "valid": 2,
+        "test": 2,
+    }
+
+
+def test_your_own_folders_are_honoured_and_nothing_is_written(tmp_path: Path):
+    root = folder(tmp_path / "set", 2, splits=("train", "val", "test"))
+    found = load(root)
+    assert Counter(s.split for s in found.samples) == {
+        "train": 4,
+        "valid": 4,
+        "test": 4,
+    }
+    assert not (root / "splits.csv").exists()
+
+
+def test_without_valid_it_is_drawn_from_train(tmp_path: Path):
+    root = folder(tmp_path / "set", 20, splits=("train", "test"))
+    found = Counter(s.split for s in load(root).samples)
+    assert found["test"] == 40
+    assert found["train"] + found["valid"] == 40
+    assert found["valid"] == pytest.approx(40 * 0.15 / 0.85, abs=1)
+
+
+def test_without_test_the_way_out_is_named(tmp_path: Path):
+    root = folder(tmp_path / "set", 4, splits=("train", "valid"))
+    with pytest.raises(SplitError, match="no test images"):
+        load(root)
+
+
+def test_a_folder_that_cannot_be_written_keeps_its_split_in_the_cache(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+):
+    root = folder(tmp_path / "set")
+    monkeypatch.setattr("cvlib.datasets.loading.os.access", lambda *_: False)
+    first = splits_of(load(root))
+    assert not (root / "splits.csv").exists()
+    assert len(list((cache / "splits").glob("set-*.csv"))) == 1
+    assert splits_of(load(root, seed=3)) == first
+
+
+def test_a_registered_name_loads_with_its_annotations():
+    found = load("pantry/shelves")
+    assert len(found.split("test")) == 80
+    assert found.split("test").samples[0].keypoints.shape[1:] == (6, 3)
+
+
+def test_boxes_are_split_as_well(tmp_path: Path):
+    drawn = {f"{i}.jpg": ([((1, 2, 5, 5), i % 3)], "") for i in range(30)}
+    root = formats.write(boxed(tmp_path / "in", drawn), tmp_path / "set", format="voc")
+    found = Counter(s.split for s in load(root).samples)
+    assert found["train"] == pytest.approx(21, abs=1)
+
+
+def test_one_annotation_file_is_enough(tmp_path: Path):
+    drawn = {f"{i}.jpg": ([((1, 2, 5, 5), 0)], "") for i in range(9)}
+    there = formats.write(
+        boxed(tmp_path / "in", drawn), tmp_path / "set", format="coco"
+    )
+    assert len(load(there)) == 9
+
+
+def test_what_is_no_data_says_so(tmp_path: Path):
+    with pytest.raises(DatasetError, match="known datasets"):
+        load("clothin")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DatasetError, match="in no known format"):
+        load(tmp_path / "empty")

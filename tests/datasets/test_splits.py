@@ -1,0 +1,135 @@
+"""Splits: stratified, by group, and written down."""
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cvlib.datasets.samples import ImageSet, Sample
+from cvlib.datasets.splits import SplitError, assign, read_splits, write_splits
+
+
+def images(*labels: int, names: list[str] | None = None, **known: object) -> ImageSet:
+    """One image a label, `000.jpg` and so on."""
+    names = names or [f"{i:03d}.jpg" for i in range(len(labels))]
+    samples = [
+        Sample(Path("set") / name, (4, 4), np.array([label]), **known)
+        for name, label in zip(names, labels, strict=True)
+    ]
+    return ImageSet(Path("set"), "classes", ("a", "b", "c"), tuple(samples))
+
+
+def counts(found: ImageSet) -> Counter:
+    return Counter((s.split, int(s.labels[0])) for s in found.samples)
+
+
+def test_every_class_gets_the_shares_asked_for():
+    found = counts(assign(images(*[0] * 100, *[1] * 40)))
+    assert [found["train", 0], found["valid", 0], found["test", 0]] == [70, 15, 15]
+    assert [found["train", 1], found["valid", 1], found["test", 1]] == [28, 6, 6]
+
+
+def test_a_class_of_three_things_is_in_all_three_splits():
+    found = counts(assign(images(*[0] * 50, 1, 1, 1)))
+    assert [found[s, 1] for s in ("train", "valid", "test")] == [1, 1, 1]
+
+
+@given(st.lists(st.integers(0, 6), min_size=12, max_size=60), st.integers(0, 5))
+def test_no_group_is_parted(groups: list[int], seed: int):
+    names = [f"thing{g}_{i}.jpg" for i, g in enumerate(groups)]
+    found = images(*[0] * len(groups), names=names)
+    if len(set(groups)) < 3:
+        return
+    drawn = assign(found, seed=seed, group_by=r"(thing\d+)_\d+$")
+    splits = {}
+    for sample in drawn.samples:
+        assert splits.setdefault(sample.group, sample.split) == sample.split
+
+
+def test_the_draw_depends_on_the_seed_and_not_on_the_order():
+    found = images(*[0] * 40)
+    backwards = found.having(found.samples[::-1])
+    by_path = [{s.path: s.split for s in assign(x).samples} for x in (found, backwards)]
+    assert by_path[0] == by_path[1]
+    other = {s.path: s.split for s in assign(found, seed=1).samples}
+    assert other != by_path[0]
+
+
+def test_a_group_of_the_data_counts_before_the_names():
+    found = images(*[0] * 6)
+    grouped = [replace(s, group=str(i % 3)) for i, s in enumerate(found.samples)]
+    drawn = assign(found.having(grouped))
+    assert len({(s.group, s.split) for s in drawn.samples}) == 3
+
+
+def test_what_has_a_split_keeps_it_and_its_group_follows():
+    found = images(*[0] * 20)
+    first, second, *rest = found.samples
+    first = replace(first, split="test", group="one")
+    second = replace(second, group="one")
+    drawn = assign(found.having([first, second, *rest]))
+    assert [s.split for s in drawn.samples[:2]] == ["test", "test"]
+
+
+def test_images_with_several_tags_or_none_are_spread_too():
+    samples = [
+        Sample(Path("set") / f"{i}.jpg", (4, 4), np.array([0, 1][: i % 3]))
+        for i in range(90)
+    ]
+    drawn = assign(ImageSet(Path("set"), "tags", ("a", "b"), tuple(samples)))
+    for split, share in (("train", 0.7), ("valid", 0.15), ("test", 0.15)):
+        own = drawn.split(split)
+        both = sum(len(s.labels) == 2 for s in own.samples)
+        none = sum(len(s.labels) == 0 for s in own.samples)
+        assert both == pytest.approx(30 * share, abs=2)
+        assert none == pytest.approx(30 * share, abs=2)
+
+
+@pytest.mark.parametrize("fractions", [(0.5, 0.5, 0.5), (1.2, -0.1, -0.1), (0.7, 0.3)])
+def test_fractions_must_be_three_shares(fractions: tuple):
+    with pytest.raises(SplitError, match="three shares that sum to 1"):
+        assign(images(0, 0, 0), fractions=fractions)
+
+
+def test_too_few_groups_are_an_error():
+    with pytest.raises(SplitError, match="2 groups are too few for train, valid, test"):
+        assign(images(0, 0))
+
+
+def test_a_pattern_that_fits_nothing_shows_a_file():
+    with pytest.raises(SplitError, match="fits no file; one is '000'"):
+        assign(images(0, 0, 0), group_by="(mug)_")
+
+
+@pytest.mark.parametrize("pattern", ["(", r"\d+$"])
+def test_a_pattern_that_is_none_is_explained(pattern: str):
+    with pytest.raises(SplitError, match="regular expression with a bracket"):
+        assign(images(0, 0, 0), group_by=pattern)
+
+
+def test_what_is_written_is_read_again(tmp_path: Path):
+    names = ["a b.jpg", 'it\'s "c", d.jpg', "кружка.jpg"]
+    found = assign(images(0, 0, 0, names=names), group_by=None)
+    write_splits(found, tmp_path / "splits.csv")
+    bare = images(0, 0, 0, names=names)
+    again = read_splits(bare, tmp_path / "splits.csv")
+    assert [(s.split, s.group) for s in again.samples] == [
+        (s.split, s.group) for s in found.samples
+    ]
+
+
+def test_new_images_have_no_split_and_lost_ones_are_passed_over(tmp_path: Path):
+    (tmp_path / "splits.csv").write_text("path,split\n000.jpg,val\ngone.jpg,test\n")
+    found = read_splits(images(0, 0), tmp_path / "splits.csv")
+    assert [s.split for s in found.samples] == ["valid", ""]
+
+
+@pytest.mark.parametrize("row", ["000.jpg,exam", ",train", "000.jpg"])
+def test_a_bad_row_is_named_by_its_line(tmp_path: Path, row: str):
+    (tmp_path / "splits.csv").write_text(f"path,split\n{row}\n")
+    with pytest.raises(SplitError, match="line 2: wanted a path and one of train"):
+        read_splits(images(0), tmp_path / "splits.csv")
