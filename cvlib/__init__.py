@@ -2,9 +2,11 @@
 
     backbones        pretrained networks and the embeddings they give
     images           reading images, once and fast
+    boxes            how much boxes overlap, and which match
+    intervals        how far a share can be trusted
     devices          the processor or accelerator to run on
     recording        the numbers a chapter puts on record
-    datasets         data sets by name: shipped, downloaded, mirrored, or your folder
+    datasets         data by name or folder: formats, splits, and a doctor for it
     classification   what is in the image: data → model → train → evaluate → plot
     book             the engine that runs, judges and shows the chapters
 
