@@ -10,6 +10,7 @@ from cvlib.classification.data import (
     read_splits,
     with_shuffled_labels,
 )
+from cvlib.datasets import DatasetError, load
 
 
 @pytest.fixture
@@ -50,33 +51,49 @@ def test_other_files_are_left_alone(folder):
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no folder .*nowhere"):
+    with pytest.raises(DatasetError, match=r"wanted a folder at .*nowhere"):
         read_splits(tmp_path / "nowhere")
 
 
-def test_a_missing_split_says_what_was_found(folder):
+def test_without_a_validation_folder_some_training_images_validate(folder):
     (folder / "validation").rename(folder / "holdout")
-    with pytest.raises(FileNotFoundError, match=r"valid or validation.*'holdout'"):
-        read_splits(folder)
+    splits = read_splits(folder)
+    assert len(splits["train"]) + len(splits["valid"]) == 6
+    assert len(splits["valid"]) > 0
+
+
+def test_a_plain_folder_of_classes_is_split(folder):
+    for name in ("mug", "bowl"):
+        for index in range(20):
+            add(folder / "plain" / name / f"{index}.png")
+    splits = read_splits(folder / "plain")
+    assert [len(split) for split in splits.values()] == [28, 6, 6]
 
 
 def test_one_class_is_no_classification(folder):
     (folder / "train" / "mug").rename(folder / "mug")
-    with pytest.raises(ValueError, match=r"at least two, got \['bowl'\]"):
-        read_splits(folder)
-
-
-def test_a_class_without_images_names_class_and_endings(folder):
-    for path in (folder / "test" / "mug").iterdir():
-        path.unlink()
-    with pytest.raises(ValueError, match=r"no images of class 'mug' in .*\.jpg"):
+    with pytest.raises(
+        DatasetError, match="a folder a class with images, at least two"
+    ):
         read_splits(folder)
 
 
 def test_a_class_that_train_does_not_know_is_an_error(folder):
     add(folder / "test" / "spoon" / "a.png")
-    with pytest.raises(ValueError, match=r"\['spoon'\], classes train does not have"):
+    with pytest.raises(DatasetError, match="'spoon'; train has bowl, mug"):
         read_splits(folder)
+
+
+def test_a_class_without_training_images_is_an_error(folder):
+    found = load(folder)
+    rest = [s for s in found.samples if s.split != "train" or s.labels[0] == 0]
+    with pytest.raises(DatasetError, match="train has no images of mug"):
+        read_splits(found.having(rest))
+
+
+def test_images_with_boxes_are_refused():
+    with pytest.raises(DatasetError, match="one label for each image, got boxes"):
+        read_splits("pantry/shelves")
 
 
 def test_shuffled_labels_are_the_same_ones_elsewhere(folder):

@@ -137,7 +137,7 @@ def test_an_unknown_name_lists_the_known_and_the_closest() -> None:
     with pytest.raises(UnknownDatasetError) as caught:
         get_dataset("clothin")
     assert "'clothin', did you mean 'clothing'?" in str(caught.value)
-    assert "known datasets: clothing, pantry/products" in str(caught.value)
+    assert "known datasets: bccd, clothing, pantry/products" in str(caught.value)
 
 
 def test_a_digest_of_an_unknown_name_is_a_registry_error() -> None:
