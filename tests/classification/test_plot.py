@@ -74,3 +74,11 @@ def test_the_most_probable_class_is_on_top(ax):
     assert plot.plot_prediction(ax, Prediction(["can", "mug"], [0.9, 0.1])) is ax
     assert ax.yaxis_inverted()
     assert texts(ax) == ["90.0%", "10.0%"]
+
+
+def test_a_reliability_diagram_has_a_dot_a_bin_and_the_diagonal(ax):
+    plot.plot_reliability(ax, [(0.3, 0.2, 10), (0.9, 0.95, 30)])
+    (dots,) = ax.collections
+    assert dots.get_offsets().tolist() == [[0.3, 0.2], [0.9, 0.95]]
+    assert dots.get_sizes()[1] > dots.get_sizes()[0]
+    assert list(ax.lines[0].get_xdata()) == [0, 1]
