@@ -40,6 +40,7 @@ def examine(
     deep: also ask a model which labels look wrong (minutes; needs cleanlab).
     workers: threads that decode, by default one a core.
     progress: a bar on standard error.
+
     Raises DatasetError for a path that is no folder. Used in
     book/data/check-your-data.
     """

@@ -145,6 +145,7 @@ def read(
     format: one of FORMATS; recognised when None.
     problems: with a list, faults are appended to it and what can be kept is kept;
         without one, the first fault that is an error raises FormatError.
+
     Raises UnrecognisedError. Used in book/data/annotate.
     """
     entry = _format(format or recognise(folder))

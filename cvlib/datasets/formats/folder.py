@@ -36,7 +36,8 @@ class Folder:
     """`root` and what was found wrong in it.
 
     problems: None raises FormatError at the first fault that is an error; a list
-    collects all of them. sheet: the one annotation file to read, if one was named.
+        collects all of them.
+    sheet: the one annotation file to read, if one was named.
     """
 
     root: Path
