@@ -6,7 +6,7 @@ never be guessed: the normalisation it was trained with and the image size it ex
 
 import difflib
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
@@ -91,17 +91,51 @@ def embed(
     unless given). Raises ValueError for tensors of other shapes. Used in
     book/classification/train.
     """
-    device = pick_device(str(device) if device else None)
+    outputs = _outputs(images, backbone, backbone.module, image_size, batch_size, device)
+    batches = [nn.functional.normalize(features.float()).cpu() for features in outputs]
+    return torch.cat(batches) if batches else torch.empty(0, backbone.embedding_dim)
+
+
+def embed_places(
+    images: Tensor | Sequence[Tensor] | Sequence[str | PathLike[str]],
+    backbone: Backbone,
+    *,
+    image_size: int | None = None,
+    batch_size: int = 8,
+    device: torch.device | str | None = None,
+) -> Tensor:
+    """Features of each place in each image: float16 [N, places, D] on the CPU.
+
+    The backbone's last feature map before pooling, row by row; of a 384 px image
+    EfficientNet-Lite0 keeps 12 × 12 places. Not normalised. `images` as in `embed`.
+    Raises TypeError for a backbone whose maps cannot be had (timm's can). Used in
+    book/classification/multilabel.
+    """
+    look = getattr(backbone.module, "forward_features", None)
+    if look is None:
+        raise TypeError(f"{backbone.name} gives no feature maps; wanted a timm backbone")
+    outputs = _outputs(images, backbone, look, image_size, batch_size, device)
+    batches = [maps.flatten(2).transpose(1, 2).half().cpu() for maps in outputs]
+    return torch.cat(batches) if batches else torch.empty(0, 0, backbone.embedding_dim)
+
+
+def _outputs(
+    images: Any,
+    backbone: Backbone,
+    look: Callable[[Tensor], Tensor],
+    image_size: int | None,
+    batch_size: int,
+    device: torch.device | str | None,
+) -> Iterator[Tensor]:
+    """What `look` makes of each batch, normalised, on the device."""
+    where = pick_device(str(device) if device else None)
     size = image_size or backbone.image_size
-    module = backbone.module.to(device).to(memory_format=torch.channels_last).eval()
-    batches = []
+    backbone.module.to(where).to(memory_format=torch.channels_last).eval()
     for start in range(0, len(images), batch_size):
-        batch = _as_batch(images[start : start + batch_size], size).to(device)
+        batch = _as_batch(images[start : start + batch_size], size).to(where)
         with torch.inference_mode():
             inputs = backbone.normalize(batch)
-            features = module(inputs.contiguous(memory_format=torch.channels_last))
-            batches.append(nn.functional.normalize(features.float()).cpu())
-    return torch.cat(batches) if batches else torch.empty(0, backbone.embedding_dim)
+            yield look(inputs.contiguous(memory_format=torch.channels_last))
 
 
 def _as_batch(images: Any, size: int) -> Tensor:
