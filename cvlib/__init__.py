@@ -2,12 +2,18 @@
 
     backbones        pretrained networks and the embeddings they give
     images           reading images, once and fast
+    labelled         files of one label each, as training loops read them
+    training         what fastai's training loop leaves to us
+    checkpoints      weights and what they need, in one file
+    indexes          nearest neighbours among many embeddings, exact and approximate
+    explorers        results to browse in a page
     boxes            how much boxes overlap, and which match
-    intervals        how far a share can be trusted
+    intervals        how far a number can be trusted
     devices          the processor or accelerator to run on
     recording        the numbers a chapter puts on record
     datasets         data by name or folder: formats, splits, and a doctor for it
     classification   what is in the image: data → model → train → evaluate → plot
+    similarity       which image is most like this one: the same five files
     book             the engine that runs, judges and shows the chapters
 
 Import the module you need: `from cvlib.classification.model import load_classifier`.

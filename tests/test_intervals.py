@@ -1,11 +1,12 @@
-"""Intervals of shares."""
+"""Intervals of shares and of other statistics."""
 
 import doctest
 
+import numpy as np
 import pytest
 
 from cvlib import intervals
-from cvlib.intervals import wilson_interval
+from cvlib.intervals import bootstrap_interval, wilson_interval
 
 
 def test_the_example_in_the_docstring_holds():
@@ -26,3 +27,28 @@ def test_more_images_make_it_narrower():
 def test_more_right_than_there_are_is_an_error():
     with pytest.raises(ValueError, match="correct ≤ total"):
         wilson_interval(3, 2)
+
+
+def test_a_drawn_interval_of_a_share_agrees_with_wilsons():
+    hits = np.arange(400) < 300
+    assert bootstrap_interval(hits) == pytest.approx(
+        wilson_interval(300, 400), abs=0.01
+    )
+
+
+def test_groups_that_succeed_or_fail_together_make_it_wider():
+    hits = np.repeat(np.arange(40) < 30, 10)
+    groups = [str(i // 10) for i in range(400)]
+    low, high = bootstrap_interval(hits, groups=groups)
+    plain_low, plain_high = bootstrap_interval(hits)
+    assert high - low > 2 * (plain_high - plain_low)
+
+
+def test_any_statistic_has_an_interval():
+    assert bootstrap_interval([7, 7, 7], statistic=np.median) == (7, 7)
+
+
+@pytest.mark.parametrize(("values", "groups"), [([], None), ([1.0], ["a", "b"])])
+def test_nothing_to_draw_from_is_an_error(values, groups):
+    with pytest.raises(ValueError, match="N > 0"):
+        bootstrap_interval(values, groups=groups)

@@ -1,6 +1,7 @@
 """Predictions → numbers with intervals, and the images to look at."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,6 +10,7 @@ from sklearn import metrics
 from torch import Tensor, nn
 
 from cvlib.classification.model import Classifier
+from cvlib.intervals import bootstrap_interval
 from cvlib.intervals import wilson_interval as wilson_interval
 
 
@@ -51,20 +53,11 @@ def grouped_interval(
 ) -> tuple[float, float]:
     """The 95 % interval of accuracy when images come in groups, one name an image.
 
-    Ten photographs of one mug are not ten independent mugs. So this draws whole groups,
-    with replacement, `draws` times, and returns the 2.5 and 97.5 percentiles: the
-    cluster bootstrap (Davison & Hinkley, Bootstrap Methods and Their Application,
-    1997, section 3.8). Used in book/classification/train.
+    See `cvlib.intervals.bootstrap_interval`. Used in book/classification/train.
     """
     _check_pair(labels, predicted)
-    _, group = np.unique(np.asarray(groups), return_inverse=True)
-    sizes = np.bincount(group)
-    hits = np.bincount(group, weights=(labels == predicted).numpy())
-    generator = np.random.default_rng(0)  # the interval of a result must not wander
-    drawn = generator.integers(len(sizes), size=(draws, len(sizes)))
-    shares = hits[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)
-    low, high = np.quantile(shares, [0.025, 0.975])
-    return float(low), float(high)
+    hits = (labels == predicted).numpy()
+    return bootstrap_interval(hits, groups=groups, draws=draws)
 
 
 def recall_per_class(
@@ -104,6 +97,57 @@ def worst_mistakes(probabilities: Tensor, labels: Tensor, *, count: int = 8) -> 
     wrong = (probabilities.argmax(dim=1) != labels).nonzero().flatten()
     given_to_truth = probabilities[wrong, labels[wrong]]
     return wrong[given_to_truth.argsort(stable=True)][:count]
+
+
+def pareto_front(speeds: Sequence[float], values: Sequence[float]) -> list[int]:
+    """Indices that no other entry beats in both, the highest speed first.
+
+    Used in book/classification/accuracy-vs-speed.
+
+    >>> pareto_front([10, 20, 30], [0.9, 0.7, 0.8])
+    [2, 0]
+    """
+    order = sorted(range(len(speeds)), key=lambda i: (-speeds[i], -values[i]))
+    front: list[int] = []
+    for index in order:
+        if not front or values[index] > values[front[-1]]:
+            front.append(index)
+    return front
+
+
+def grad_cam(
+    model: Classifier, images: Tensor, labels: Tensor, *, batch_size: int = 16
+) -> Tensor:
+    """Where a model looked for `labels`: float32 [N, H, W], 0 or more, on the CPU.
+
+    Grad-CAM (Selvaraju et al., ICCV 2017) on the last feature map: each feature weighs
+    as much as the class's logit rises with it. Gradients go no deeper than that map, so
+    it costs little more than a prediction. `images` [N, 3, H, W], bytes or 0–1;
+    `labels` int64 [N]. Needs a timm backbone. Used in book/classification/mistakes.
+    """
+    model.eval()
+    heat = torch.empty(len(images), *images.shape[-2:])
+    for start in range(0, len(images), batch_size):
+        part = slice(start, start + batch_size)
+        found = _grad_cam(model, images[part].to(model.mean.device), labels[part])
+        heat[part] = nn.functional.interpolate(
+            found, images.shape[-2:], mode="bilinear"
+        )[:, 0].cpu()
+    return heat
+
+
+def _grad_cam(model: Classifier, images: Tensor, labels: Tensor) -> Tensor:
+    """Coarse maps, [B, 1, h, w]."""
+    network: Any = model.features  # timm's
+    with torch.no_grad():
+        maps = network.forward_features(model.normalize(images))
+    maps.requires_grad_()
+    embeddings = network.forward_head(maps)
+    logits = model.head(nn.functional.normalize(embeddings))
+    wanted = logits.gather(1, labels[:, None].to(logits.device)).sum()
+    (slope,) = torch.autograd.grad(wanted, maps)
+    weights = slope.mean(dim=(2, 3), keepdim=True)
+    return (weights * maps).sum(dim=1, keepdim=True).clamp(min=0).detach()
 
 
 def _check_pair(labels: Tensor, predicted: Tensor) -> None:

@@ -1,19 +1,15 @@
 """A pretrained backbone with a new head; saved and loaded without pickle."""
 
-import json
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from cvlib.backbones import Backbone, load_backbone
+from cvlib.checkpoints import read_checkpoint, save_checkpoint
 from cvlib.images import load_image, to_float
 
 
@@ -43,10 +39,13 @@ class Classifier(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits, [B, classes]; images may also be bytes."""
-        images = (to_float(images) - self.mean) / self.std
-        images = images.contiguous(memory_format=torch.channels_last)
-        embeddings = nn.functional.normalize(self.features(images))
+        embeddings = nn.functional.normalize(self.features(self.normalize(images)))
         return self.head(self.dropout(embeddings))
+
+    def normalize(self, images: Tensor) -> Tensor:
+        """Images in 0–1, or bytes → what the backbone was trained on."""
+        images = (to_float(images) - self.mean) / self.std
+        return images.contiguous(memory_format=torch.channels_last)
 
 
 def build_classifier(
@@ -122,22 +121,14 @@ def predict(model: Classifier, path: str | Path, *, top: int = 3) -> Prediction:
 def save_classifier(model: Classifier, path: str | Path) -> Path:
     """One safetensors file: weights, and in its header what they need to be used.
 
-    Written beside `path` and renamed, so a reader never meets half a file. Used in
-    book/classification/train.
+    Used in book/classification/train.
     """
-    path = Path(path)
     facts = {
         "backbone": model.backbone_name,
         "class_names": model.class_names,
         "image_size": model.image_size,
     }
-    weights = {key: value.contiguous() for key, value in model.state_dict().items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        partial = Path(folder) / path.name
-        save_file(weights, partial, metadata={"cvlib": json.dumps(facts)})
-        partial.replace(path)
-    return path
+    return save_checkpoint(model, path, facts)
 
 
 def load_classifier(path: str | Path) -> Classifier:
@@ -146,21 +137,10 @@ def load_classifier(path: str | Path) -> Classifier:
     Raises FileNotFoundError, or ValueError for a file that is not ours. Used in
     book/classification/train.
     """
-    facts, weights = _read_file(Path(path))
+    facts, weights = read_checkpoint(path, "class_names")
     backbone = load_backbone(facts["backbone"], pretrained=False)
     model = build_classifier(
         backbone, facts["class_names"], image_size=facts["image_size"]
     )
     model.load_state_dict(weights)
     return model.eval()
-
-
-def _read_file(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    if not path.is_file():
-        raise FileNotFoundError(f"no saved classifier at {path}")
-    try:
-        with safe_open(path, framework="pt") as file:
-            facts = json.loads((file.metadata() or {})["cvlib"])
-            return facts, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, KeyError) as error:
-        raise ValueError(f"{path} is not a file of save_classifier: {error}") from error

@@ -153,3 +153,31 @@ def _plot_epochs(
     )
     ax.set(xlabel="epoch", xlim=(0.5, len(epochs) + 0.5))
     ax.set_xticks(range(1, len(epochs) + 1))
+
+
+def plot_pareto(
+    ax: Axes,
+    speeds: Sequence[float],
+    values: Sequence[float],
+    names: Sequence[str],
+    *,
+    front: Sequence[int],
+) -> Axes:
+    """A named dot for each candidate; a line through those of `front`.
+
+    Higher is better on both axes; speed is drawn on a logarithmic one. The front is
+    that of `evaluate.pareto_front`. Used in book/classification/accuracy-vs-speed.
+    """
+    ax.plot([speeds[i] for i in front], [values[i] for i in front], lw=1)
+    for index, (speed, value, name) in enumerate(
+        zip(speeds, values, names, strict=True)
+    ):
+        colour = PALETTE["blue"] if index in front else PALETTE["grey"]
+        ax.plot(speed, value, "o", color=colour)
+        ax.annotate(
+            name, (speed, value), (6, 4), textcoords="offset points", color=colour
+        )
+    ax.set_xscale("log")
+    ax.set_xlim(min(speeds) * 0.8, max(speeds) * 3)
+    ax.margins(y=0.15)
+    return ax

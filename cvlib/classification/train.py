@@ -1,44 +1,25 @@
-"""What fastai's training loop leaves to us: a history to plot, quiet, one recipe."""
+"""The training chapter's recipe as one call, for chapters that compare trainings."""
 
 import tempfile
-import time
-import warnings
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torchvision.transforms import v2
 
 from cvlib.classification.data import ImageDataset
 from cvlib.classification.model import Classifier, parameter_groups
+from cvlib.training import FrozenStatistics as FrozenStatistics
+from cvlib.training import History as History
+from cvlib.training import augmentation as augmentation
 
-with warnings.catch_warnings():
-    # What fastai's import says of torch, pandas and tqdm is not for our readers.
-    warnings.simplefilter("ignore")
-    from fastai.callback.core import Callback
-    from fastai.callback.progress import ProgressCallback
-    from fastai.callback.schedule import fit_one_cycle  # noqa: F401 (a method of Learner)
-    from fastai.data.core import DataLoaders
-    from fastai.data.load import DataLoader
-    from fastai.learner import Learner
-    from fastai.losses import CrossEntropyLossFlat
-    from fastai.metrics import accuracy
-
-
-def augmentation(size: int, *, grey: float = 0.3) -> v2.Transform:
-    """Random crops of `size` pixels, mirrored and recoloured at random.
-
-    A share `grey` of them loses its colour, and with `grey` above 0 hues turn freely:
-    right where colour must not decide, wrong where it does. Used in
-    book/data/how-many-images.
-    """
-    return v2.Compose(
-        [
-            v2.RandomResizedCrop(size, scale=(0.4, 1.0)),
-            v2.RandomHorizontalFlip(),
-            v2.ColorJitter(0.3, 0.3, 0.3, hue=0.5 if grey else 0),
-            v2.RandomGrayscale(grey),
-        ]
-    )
+# After ours, which keeps fastai's import warnings quiet.
+# isort: split
+from fastai.callback.schedule import fit_one_cycle  # noqa: F401 (a method of Learner)
+from fastai.data.core import DataLoaders
+from fastai.data.load import DataLoader
+from fastai.learner import Learner
+from fastai.losses import CrossEntropyLossFlat
+from fastai.metrics import accuracy
 
 
 def fine_tune(
@@ -51,13 +32,16 @@ def fine_tune(
     batch_size: int = 16,
     transform: v2.Transform | None = None,
     frozen_groups: int = 1,
+    from_scratch: bool = False,
     device: torch.device | str = "cpu",
 ) -> list[dict[str, float]]:
     """Train a classifier in place, its head already fitted; returns the history.
 
     The recipe that book/classification/train explains, as one call for the chapters
     that compare many trainings. `images` are bytes, [N, 3, H, W]; `transform` is
-    `augmentation(H)` unless given. Used in book/data/how-many-images.
+    `augmentation(H)` unless given. `from_scratch` is for random weights: nothing stays
+    frozen, and batch norms gather statistics. Used in
+    book/classification/accuracy-vs-speed.
     """
     transform = transform or augmentation(images.shape[-1])
     seen = ImageDataset(images, labels, transform)
@@ -74,73 +58,14 @@ def fine_tune(
             loss_func=CrossEntropyLossFlat(label_smoothing=0.1),
             metrics=accuracy,
             splitter=parameter_groups,
-            train_bn=False,
-            cbs=[History(), FrozenStatistics()],
+            train_bn=from_scratch,
+            cbs=[
+                History(),
+                *([] if from_scratch else [FrozenStatistics()]),
+            ],
             path=folder,
         )
-        learn.freeze_to(frozen_groups)
+        learn.freeze_to(0 if from_scratch else frozen_groups)
         learn.fit_one_cycle(epochs, lr)
     model.eval()
     return list(learn.history.epochs)
-
-
-class History(Callback):  # type: ignore[misc]  # fastai has no types
-    """One dict an epoch in `epochs`: train_loss, valid_loss, the metrics, seconds.
-
-    Give it to `Learner(cbs=History())`; it also turns off fastai's printed table and
-    progress bar, which a page shows as debris. Calls to `fit` continue one history, and
-    `phase` counts them. Used in book/classification/train.
-    """
-
-    order = 60  # after fastai's Recorder, whose numbers it reads
-
-    def __init__(self) -> None:
-        self.epochs: list[dict[str, float]] = []
-        self.phase = -1
-
-    def after_create(self) -> None:
-        """Silence the printed table and the bar."""
-        self.learn.remove_cbs(
-            [cb for cb in self.learn.cbs if isinstance(cb, ProgressCallback)]
-        )
-        self.learn.logger = lambda _: None
-
-    def before_fit(self) -> None:
-        """Count the calls to `fit`."""
-        self.phase += not self._is_lr_search()
-
-    def before_epoch(self) -> None:
-        """Start the clock."""
-        self.started = time.perf_counter()
-
-    def after_epoch(self) -> None:
-        """Add a line to the history."""
-        if self._is_lr_search():
-            return
-        names = self.learn.recorder.metric_names[1:-1]
-        values = [float(value) for value in self.learn.recorder.values[-1]]
-        self.epochs.append(
-            {
-                "epoch": len(self.epochs) + 1,
-                "phase": self.phase,
-                **dict(zip(names, values, strict=True)),
-                "seconds": time.perf_counter() - self.started,
-            }
-        )
-
-    def _is_lr_search(self) -> bool:
-        return hasattr(self.learn, "lr_finder")
-
-
-class FrozenStatistics(Callback):  # type: ignore[misc]  # fastai has no types
-    """Keep batch norms at their pretrained statistics.
-
-    A few hundred images estimate worse ones than ImageNet did; and on a CPU a step then
-    takes little more than half the time. Used in book/classification/train.
-    """
-
-    def before_train(self) -> None:
-        """Undo what `model.train()` has just set."""
-        for module in self.learn.model.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.eval()

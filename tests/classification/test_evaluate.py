@@ -201,3 +201,18 @@ def test_shapes_that_do_not_fit_are_named():
         evaluate.exact_match(torch.zeros(2), torch.zeros(2))
     with pytest.raises(ValueError, match=r"must both be \[N\]"):
         evaluate.calibration_bins(torch.zeros(2), torch.zeros(3))
+
+
+def test_grad_cam_equals_captums():
+    from captum.attr import LayerGradCam
+
+    backbone = load_backbone(pretrained=False)
+    classifier = build_classifier(backbone, ["a", "b", "c"], image_size=96).eval()
+    images, labels = torch.rand(3, 3, 96, 96), torch.tensor([0, 2, 1])
+    found = evaluate.grad_cam(classifier, images, labels, batch_size=2)
+    theirs = LayerGradCam(classifier, classifier.features.bn2).attribute(
+        images, labels, relu_attributions=True
+    )
+    theirs = torch.nn.functional.interpolate(theirs, (96, 96), mode="bilinear")
+    assert found.shape == (3, 96, 96)
+    assert torch.allclose(found, theirs[:, 0].detach(), rtol=1e-3, atol=1e-7)

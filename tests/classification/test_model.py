@@ -69,40 +69,6 @@ def test_what_is_saved_comes_back(model, tmp_path):
     assert not again.training
 
 
-def test_saving_leaves_one_file(model, tmp_path):
-    save_classifier(model, tmp_path / "model.safetensors")
-    save_classifier(model, tmp_path / "model.safetensors")
-    assert [path.name for path in tmp_path.iterdir()] == ["model.safetensors"]
-
-
-def test_a_failed_save_leaves_the_old_file(model, tmp_path, monkeypatch):
-    path = save_classifier(model, tmp_path / "model.safetensors")
-    before = path.read_bytes()
-
-    def full(weights, target, metadata):
-        target.write_bytes(b"half")
-        raise OSError("disk full")
-
-    monkeypatch.setattr("cvlib.classification.model.save_file", full)
-    with pytest.raises(OSError, match="disk full"):
-        save_classifier(model, path)
-    assert path.read_bytes() == before
-    assert len(list(tmp_path.iterdir())) == 1
-
-
-def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no saved classifier at .*m\.safe"):
-        load_classifier(tmp_path / "m.safetensors")
-
-
-@pytest.mark.parametrize("content", [b"", b"not safetensors at all"])
-def test_a_foreign_file_is_named(tmp_path, content):
-    path = tmp_path / "m.safetensors"
-    path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"m\.safetensors is not a file of save_cl"):
-        load_classifier(path)
-
-
 def test_a_prediction_names_the_most_probable_classes_first(model, tmp_path):
     Image.new("RGB", (80, 50), "red").save(tmp_path / "a.png")
     prediction = predict(model, tmp_path / "a.png", top=2)
