@@ -91,7 +91,8 @@ def embed(
     unless given). Raises ValueError for tensors of other shapes. Used in
     book/classification/train.
     """
-    outputs = _outputs(images, backbone, backbone.module, image_size, batch_size, device)
+    look = backbone.module
+    outputs = _outputs(images, backbone, look, image_size, batch_size, device)
     batches = [nn.functional.normalize(features.float()).cpu() for features in outputs]
     return torch.cat(batches) if batches else torch.empty(0, backbone.embedding_dim)
 
@@ -113,7 +114,7 @@ def embed_places(
     """
     look = getattr(backbone.module, "forward_features", None)
     if look is None:
-        raise TypeError(f"{backbone.name} gives no feature maps; wanted a timm backbone")
+        raise TypeError(f"a timm backbone wanted, got {backbone.name}: no feature maps")
     outputs = _outputs(images, backbone, look, image_size, batch_size, device)
     batches = [maps.flatten(2).transpose(1, 2).half().cpu() for maps in outputs]
     return torch.cat(batches) if batches else torch.empty(0, 0, backbone.embedding_dim)

@@ -320,6 +320,9 @@ def _environment(job: Job, threads: int) -> dict[str, str]:
     """The kernel's environment variables: threads, allocator, device, no network."""
     env = {**os.environ, **ALLOCATOR, "OMP_NUM_THREADS": str(threads)}
     env |= {"PYTHONHASHSEED": "0", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+    # tqdm, which libraries import, misses widgets; no page needs them.
+    asked = [env.get("PYTHONWARNINGS", ""), "ignore:IProgress not found"]
+    env["PYTHONWARNINGS"] = ",".join(filter(None, asked))
     mirror = env.get("CVLIB_MIRROR", "")
     if mirror and "://" not in mirror:  # the kernel works in another folder
         env["CVLIB_MIRROR"] = str(Path(mirror).expanduser().absolute())
@@ -362,11 +365,15 @@ def _watch(
 
 
 def _memory(pid: int) -> int:
-    """Resident bytes of the processes below `pid`: the kernel and what it started."""
+    """Bytes in use below `pid`, by the kernel and what it started.
+
+    Pages that processes share count once where the system tells (PSS, on Linux).
+    """
     total = 0
     try:
         for process in psutil.Process(pid).children(recursive=True):
-            total += process.memory_info().rss
+            used = process.memory_full_info()
+            total += getattr(used, "pss", used.rss)
     except psutil.Error:  # it ended between two looks
         pass
     return total

@@ -1,0 +1,4 @@
+"""Results to browse in a page: one piece of HTML, no kernel, no server, no network.
+
+`results` shows what a classifier said of each image. What they share is in `page`.
+"""
