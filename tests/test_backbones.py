@@ -10,6 +10,7 @@ from cvlib.backbones import (
     WeightsUnavailableError,
     _packaged_weights,
     embed,
+    embed_places,
     load_backbone,
 )
 from cvlib.images import load_image
@@ -103,6 +104,25 @@ def test_images_of_two_sizes_are_an_error(backbone):
 def test_a_batch_without_channels_is_an_error(backbone):
     with pytest.raises(ValueError, match=r"\[3, H, W\], got \(8, 8\)"):
         embed(torch.rand(2, 8, 8), backbone)
+
+
+def test_the_mean_of_an_images_places_is_its_embedding(backbone):
+    images = torch.rand(3, 3, 64, 64)
+    places = embed_places(images, backbone, batch_size=2)
+    assert places.shape == (3, 4, backbone.embedding_dim)
+    assert places.dtype == torch.float16
+    pooled = torch.nn.functional.normalize(places.float().mean(dim=1))
+    assert torch.allclose(pooled, embed(images, backbone), atol=2e-3)
+
+
+def test_no_images_have_no_places(backbone):
+    assert embed_places([], backbone).shape == (0, 0, backbone.embedding_dim)
+
+
+def test_a_backbone_without_maps_is_named():
+    backbone = load_backbone("torchvision/resnet18", pretrained=False)
+    with pytest.raises(TypeError, match="got torchvision/resnet18: no feature maps"):
+        embed_places(torch.rand(1, 3, 64, 64), backbone)
 
 
 def test_random_weights_name_no_classes():

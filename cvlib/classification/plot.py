@@ -163,7 +163,7 @@ def plot_pareto(
     *,
     front: Sequence[int],
 ) -> Axes:
-    """A named dot for each candidate; a line through those of `front`.
+    """A numbered dot for each candidate, named beside; a line through those of `front`.
 
     Higher is better on both axes; speed is drawn on a logarithmic one. The front is
     that of `evaluate.pareto_front`. Used in book/classification/accuracy-vs-speed.
@@ -173,11 +173,9 @@ def plot_pareto(
         zip(speeds, values, names, strict=True)
     ):
         colour = PALETTE["blue"] if index in front else PALETTE["grey"]
-        ax.plot(speed, value, "o", color=colour)
-        ax.annotate(
-            name, (speed, value), (6, 4), textcoords="offset points", color=colour
-        )
+        ax.plot(speed, value, "o", color=colour, label=f"{index + 1}  {name}")
+        ax.annotate(str(index + 1), (speed, value), (5, 5), textcoords="offset points")
     ax.set_xscale("log")
-    ax.set_xlim(min(speeds) * 0.8, max(speeds) * 3)
-    ax.margins(y=0.15)
+    ax.margins(0.1, 0.15)
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1), handlelength=1)
     return ax

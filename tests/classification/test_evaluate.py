@@ -216,3 +216,9 @@ def test_grad_cam_equals_captums():
     theirs = torch.nn.functional.interpolate(theirs, (96, 96), mode="bilinear")
     assert found.shape == (3, 96, 96)
     assert torch.allclose(found, theirs[:, 0].detach(), rtol=1e-3, atol=1e-7)
+
+
+def test_the_front_holds_what_no_other_beats_in_both():
+    assert evaluate.pareto_front([1, 2, 3], [0.9, 0.8, 0.7]) == [2, 1, 0]
+    assert evaluate.pareto_front([5, 5], [0.8, 0.9]) == [1]
+    assert evaluate.pareto_front([], []) == []

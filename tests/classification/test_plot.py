@@ -82,3 +82,13 @@ def test_a_reliability_diagram_has_a_dot_a_bin_and_the_diagonal(ax):
     assert dots.get_offsets().tolist() == [[0.3, 0.2], [0.9, 0.95]]
     assert dots.get_sizes()[1] > dots.get_sizes()[0]
     assert list(ax.lines[0].get_xdata()) == [0, 1]
+
+
+def test_a_pareto_plot_names_every_dot_and_joins_the_front(ax):
+    speeds, values, names = [10, 20, 30], [0.9, 0.7, 0.8], ["a", "b", "c"]
+    assert plot.plot_pareto(ax, speeds, values, names, front=[2, 0]) is ax
+    assert list(ax.lines[0].get_xdata()) == [30, 10]
+    assert texts(ax) == ["1", "2", "3"]
+    legend = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert legend == ["1  a", "2  b", "3  c"]
+    assert ax.get_xscale() == "log"

@@ -22,3 +22,24 @@ def test_fine_tuning_learns_two_colours_and_leaves_the_early_layers():
     assert torch.equal(early, next(model.features.parameters()))
     with torch.inference_mode():
         assert (model(images).argmax(dim=1) == labels).float().mean() > 0.9
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_from_scratch_nothing_is_frozen():
+    torch.manual_seed(0)
+    images = torch.randint(0, 255, (8, 3, 32, 32), dtype=torch.uint8)
+    backbone = load_backbone("timm/mobilenetv3_small_050", pretrained=False)
+    model = build_classifier(backbone, ["a", "b"], image_size=32)
+    early = next(model.features.parameters()).clone()
+    statistics = model.features.bn1.running_mean.clone()
+    fine_tune(
+        model,
+        images,
+        torch.arange(8) % 2,
+        epochs=1,
+        transform=augmentation(32),
+        batch_size=4,
+        from_scratch=True,
+    )
+    assert not torch.equal(early, next(model.features.parameters()))
+    assert not torch.equal(statistics, model.features.bn1.running_mean)
