@@ -1,7 +1,9 @@
 """What explorers share: thumbnails, the frame around them, a file of their own."""
 
 import base64
+import io
 import json
+from collections.abc import Sized
 from dataclasses import dataclass
 from hashlib import sha256
 from html import escape
@@ -9,10 +11,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from PIL import Image
 from torch import Tensor
-from torchvision.io import encode_jpeg
-from torchvision.transforms.v2 import functional
 
 
 @dataclass(frozen=True, repr=False)
@@ -39,11 +39,11 @@ class Explorer:
             f"<title>{escape(self.title)}</title>"
             "<style>:root{color-scheme:light dark;font-family:system-ui}"
             "body{max-width:60rem;margin:1rem auto;padding:0 1rem}</style>"
-            f"<h1>{escape(self.title)}</h1>"
+            f"<main><h1>{escape(self.title)}</h1>"
         )
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(head + self.html, encoding="utf8")
+        path.write_text(f"{head}{self.html}</main>", encoding="utf8")
         return path
 
 
@@ -51,7 +51,9 @@ def frame(kind: str, title: str, inside: str) -> Explorer:
     """`inside` as an explorer of a kind: with the shared style and its own script."""
     files = resources.files(__package__)
     style = (files / "explorer.css").read_text("utf8")
-    script = (files / f"{kind}.js").read_text("utf8")
+    script = "".join(
+        (files / f"{part}.js").read_text("utf8") for part in ("explorer", kind)
+    )
     name = f"explorer-{sha256(inside.encode()).hexdigest()[:12]}"
     html = (
         f'<section class="cvlib-explorer" id="{name}" aria-label="{escape(title)}">'
@@ -66,9 +68,12 @@ def thumbnail(image: Tensor, size: int) -> str:
     """An image, [3, H, W], bytes or 0–1, as the source of an <img>, `size` pixels."""
     if image.is_floating_point():
         image = (image.clamp(0, 1) * 255).byte()
-    small = functional.resize(image.cpu(), [size, size], antialias=True)
-    data = np.asarray(encode_jpeg(small.contiguous(), quality=80), dtype=np.uint8)
-    return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode()
+    picture = Image.fromarray(image.cpu().permute(1, 2, 0).numpy())
+    file = io.BytesIO()
+    picture.resize((size, size), Image.Resampling.BICUBIC).save(
+        file, "JPEG", quality=80
+    )
+    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
 
 
 def attributes(**values: Any) -> str:
@@ -90,7 +95,7 @@ def choice(label: str, name: str, options: dict[str, str], chosen: str = "") -> 
     return f'<label>{escape(label)} <select name="{name}">{entries}</select></label>'
 
 
-def check_images(images: Tensor, **others: Tensor) -> None:
+def check_images(images: Tensor, **others: Sized) -> None:
     """Raise ValueError unless `images` are [N, 3, H, W] and the others have N rows."""
     if images.ndim != 4 or images.shape[1] != 3:
         raise ValueError(f"images must be [N, 3, H, W], got {tuple(images.shape)}")

@@ -75,10 +75,10 @@ def _item(
         label=truth, predicted=said, verdict=verdict, score=score, loss=round(loss, 3)
     )
     known = attributes(top=ranked, name=name)
-    what = f"{truth}, said {said} {score:.0f} %"
+    what = f"Image of {truth}, said {said} {score:.0f} %"
     return (
         f'<li class="{verdict}" {facts}><button type="button" {known}>'
-        f'<img src="{source}" alt="{escape(what)}" loading="lazy">'
+        f'<img src="{source}" alt="{escape(what)}" decoding="async">'
         f"<span>{escape(said)} {score:.0f} %</span></button></li>"
     )
 
