@@ -60,6 +60,22 @@ def read_splits(
     return {name: _split_of(found, name, things) for name in SPLITS}
 
 
+def shared_labels(queries: Split, gallery: Split) -> tuple[Tensor, Tensor]:
+    """Labels of two splits under one numbering, int64 [Q] and [G].
+
+    Each split numbers its own things; across splits a thing is known by its name. Used
+    in book/similarity/search.
+    """
+    names = sorted({*queries.class_names, *gallery.class_names})
+    place = {name: label for label, name in enumerate(names)}
+
+    def renumbered(split: Split) -> Tensor:
+        own = torch.tensor([place[name] for name in split.class_names])
+        return own.long()[split.labels]
+
+    return renumbered(queries), renumbered(gallery)
+
+
 def comparative_sets(
     labels: Tensor, *, negatives: int = 99, seed: int
 ) -> ComparativeSets:

@@ -7,7 +7,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from cvlib.datasets import DatasetError
-from cvlib.similarity.data import comparative_sets, read_splits
+from cvlib.similarity.data import (
+    Split,
+    comparative_sets,
+    read_splits,
+    shared_labels,
+)
 
 
 def add(folder: Path, *names: str) -> Path:
@@ -85,6 +90,15 @@ def test_a_split_without_two_images_of_one_thing_is_an_error(folder):
 def test_images_with_boxes_are_refused():
     with pytest.raises(DatasetError, match="got boxes for"):
         read_splits("pantry/shelves")
+
+
+def test_across_splits_a_thing_is_known_by_its_name():
+    queries = Split([], torch.tensor([0, 1, 1]), ["cup", "mug"])
+    gallery = Split([], torch.tensor([1, 0]), ["bowl", "cup"])
+    ours, theirs = shared_labels(queries, gallery)
+    assert ours.tolist() == [1, 2, 2] and theirs.tolist() == [1, 0]
+    nothing = Split([], torch.zeros(0, dtype=torch.int64), [])
+    assert len(shared_labels(queries, nothing)[1]) == 0
 
 
 @given(
