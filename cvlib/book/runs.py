@@ -358,7 +358,7 @@ def _watch(
         if done != (done := _cells_done(job.partial)):
             progress(f"cell {done} of {cells}")
         try:
-            child.wait(0.25)
+            child.wait(0.5)  # adding up memory takes some of the processor
         except subprocess.TimeoutExpired:
             continue
     return peak
