@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import cycle
 from typing import TYPE_CHECKING
 
+import torch
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
@@ -105,8 +106,8 @@ def plot_closest(
 
     The threshold is marked. Used in book/similarity/search.
     """
-    low = min(float(known.min()), float(unknown.min()))
-    edges = [low + (1 - low) * i / 30 for i in range(31)]
+    both = torch.cat([known, unknown])
+    edges = torch.linspace(float(both.min()), float(both.max()), 31).tolist()
     for values, name, hatch in ((known, "is", ""), (unknown, "is not", "///")):
         ax.hist(
             values.numpy(),
