@@ -430,8 +430,12 @@ def _top(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
 
 def _faiss() -> Any:
     """FAISS, which only approximate search needs."""
-    import faiss
-
+    try:
+        import faiss
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            "approximate search needs FAISS: pip install faiss-cpu"
+        ) from error
     return faiss
 
 
