@@ -107,14 +107,16 @@ def test_numpy_one_product_and_argpartition(benchmark: BenchmarkFixture):
 
 
 @pytest.mark.benchmark(group=BATCH)
-def test_scikit_learn_brute_force(benchmark: BenchmarkFixture):
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_scikit_learn_brute_force(benchmark: BenchmarkFixture, metric: str):
+    """For unit vectors both metrics order alike; for Euclidean there is a fast path."""
     gallery = rows(ROWS, DIM, 0).numpy()
-    model = NearestNeighbors(n_neighbors=K, algorithm="brute").fit(gallery)
+    model = NearestNeighbors(n_neighbors=K, algorithm="brute", metric=metric)
     queries = rows(QUERIES, DIM, 1).numpy()
     found = timed(
         benchmark,
-        "scikit-learn",
-        lambda: model.kneighbors(queries, return_distance=False),
+        f"scikit-learn, {metric}",
+        lambda: model.fit(gallery).kneighbors(queries, return_distance=False),
         1,
     )
     assert same(found, answers())
@@ -135,7 +137,7 @@ def test_faiss_flat(benchmark: BenchmarkFixture):
 def test_exact_index(benchmark: BenchmarkFixture):
     index, queries = exact(ROWS, DIM), rows(QUERIES, DIM, 1)
     timed(benchmark, "exact", lambda: index.search(queries, K))
-    for peer in ("numpy", "scikit-learn", "FAISS Flat"):
+    for peer in MEDIANS.keys() - {"exact"}:
         times_faster(benchmark, "exact", peer)
 
 
@@ -156,16 +158,28 @@ def test_exact_index_one_query(benchmark: BenchmarkFixture):
 
 
 @pytest.mark.benchmark(group=SINGLE)
-def test_numpy_one_query(benchmark: BenchmarkFixture):
-    query, gallery = rows(QUERIES, DIM, 1)[0].numpy(), rows(ROWS, DIM, 0).numpy()
+@pytest.mark.parametrize("peer", ["numpy", "scikit-learn", "FAISS Flat"])
+def test_peers_one_query(benchmark: BenchmarkFixture, peer: str):
+    import faiss
 
-    def search() -> np.ndarray:
-        scores = gallery @ query
+    query, gallery = rows(QUERIES, DIM, 1)[:1].numpy(), rows(ROWS, DIM, 0).numpy()
+    model = NearestNeighbors(n_neighbors=K, algorithm="brute").fit(gallery)
+    flat = faiss.IndexFlatIP(DIM)
+    flat.add(gallery)
+
+    def by_numpy() -> np.ndarray:
+        scores = gallery @ query[0]
         best = np.argpartition(scores, -K)[-K:]
-        return best[np.argsort(-scores[best])]
+        return best[np.argsort(-scores[best])][None]
 
-    timed(benchmark, "numpy, one", search, 40)
-    times_faster(benchmark, "exact, one", "numpy, one")
+    searches = {
+        "numpy": by_numpy,
+        "scikit-learn": lambda: model.kneighbors(query, return_distance=False),
+        "FAISS Flat": lambda: flat.search(query, K)[1],
+    }
+    found = timed(benchmark, f"{peer}, one", searches[peer], 20)
+    assert same(found, answers()[:1])
+    times_faster(benchmark, "exact, one", f"{peer}, one")
 
 
 SIZES = [(ROWS, DIM), (MANY, 128)]
