@@ -351,7 +351,7 @@ class IVFPQIndex(_ApproximateIndex):
         coarse = _faiss().IndexFlatL2(self.dim)
         index = _faiss().IndexIVFPQ(coarse, self.dim, lists, parts, 8)
         index.cp.min_points_per_centroid = index.pq.cp.min_points_per_centroid = 1
-        # A sample of 64 a list in 10 rounds: a tenth of the time, the same recall.
+        # A sample of 64 a list in 10 rounds: training is most of the time it takes.
         index.cp.max_points_per_centroid, index.cp.niter = 64, 10
         index.train(rows.numpy())
         return index

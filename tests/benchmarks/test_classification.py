@@ -1,0 +1,121 @@
+"""A classifier from 134 photographs: embed and fit a head, beside fastai's fine-tune.
+
+Both decode the same files, start from the same weights and are timed after imports.
+Their accuracy on the same test images is in `extra_info`: speed is no use alone.
+"""
+
+from pathlib import Path
+
+import pytest
+import torch
+from fastai.metrics import accuracy as fastai_accuracy
+from pytest_benchmark.fixture import BenchmarkFixture
+from sklearn.linear_model import LogisticRegression
+from torch import Tensor
+
+from cvlib.backbones import Backbone, embed, load_backbone
+from cvlib.classification import evaluate
+from cvlib.classification.data import Split, read_splits
+from cvlib.classification.model import (
+    Classifier,
+    build_classifier,
+    parameter_groups,
+    set_head,
+)
+from cvlib.images import load_images
+
+COUNT = 134
+
+
+@pytest.fixture
+def backbone() -> Backbone:
+    return load_backbone()
+
+
+@pytest.fixture(scope="module")
+def splits() -> dict[str, Split]:
+    found = read_splits("pantry/products")
+    order = torch.randperm(
+        len(found["train"]), generator=torch.Generator().manual_seed(0)
+    )
+    few = order[:COUNT]
+    train = found["train"]
+    paths = [train.paths[i] for i in few]
+    found["train"] = Split(paths, train.labels[few], train.class_names)
+    return found
+
+
+@pytest.fixture(scope="module")
+def test_images(splits: dict[str, Split]) -> Tensor:
+    return load_images(splits["test"].paths, size=224)
+
+
+def embed_and_fit(split: Split, backbone: Backbone) -> Classifier:
+    """Files → a classifier: decode, embed, fit a linear head."""
+    head = LogisticRegression(C=1.0, max_iter=2000)
+    head.fit(embed(split.paths, backbone).numpy(), split.labels)
+    model = build_classifier(backbone, split.class_names)
+    set_head(model, head.coef_, head.intercept_)
+    return model
+
+
+def fastai_fine_tune(split: Split, backbone: Backbone, folder: Path) -> Classifier:
+    """Files → a classifier, by fastai's `fine_tune(1)`: its loaders, its two epochs."""
+    from fastai.callback.schedule import fine_tune  # noqa: F401 (a method of Learner)
+    from fastai.learner import Learner
+    from fastai.vision.all import ImageDataLoaders, Resize
+
+    names = [split.class_names[label] for label in split.labels]
+    loaders = ImageDataLoaders.from_lists(
+        folder,
+        split.paths,
+        names,
+        valid_pct=0.1,
+        seed=0,
+        item_tfms=Resize(224),
+        bs=16,
+        num_workers=0,
+    )
+    model = build_classifier(backbone, list(loaders.vocab))
+    learn = Learner(
+        loaders,
+        model,
+        loss_func=torch.nn.CrossEntropyLoss(),
+        metrics=fastai_accuracy,
+        splitter=parameter_groups,
+    )
+    with learn.no_bar(), learn.no_logging():
+        learn.fine_tune(1, 1e-3)
+    return model
+
+
+def accuracy_on(model: Classifier, split: Split, images: Tensor) -> float:
+    said = evaluate.predict_logits(model, images).argmax(dim=1)
+    names = [model.class_names[label] for label in said]
+    truth = [split.class_names[label] for label in split.labels]
+    return sum(a == b for a, b in zip(names, truth, strict=True)) / len(truth)
+
+
+@pytest.mark.benchmark(group="a classifier from 134 images")
+def test_embed_and_fit(
+    benchmark: BenchmarkFixture, splits, backbone, test_images
+) -> None:
+    model = benchmark.pedantic(
+        embed_and_fit, args=[splits["train"], backbone], rounds=3, warmup_rounds=1
+    )
+    found = accuracy_on(model, splits["test"], test_images)
+    benchmark.extra_info["test_accuracy"] = found
+    assert found > 0.5
+
+
+@pytest.mark.benchmark(group="a classifier from 134 images")
+@pytest.mark.filterwarnings("ignore")  # fastai's own, about pandas and numpy
+def test_fastai_fine_tune(
+    benchmark: BenchmarkFixture, splits, backbone, test_images, tmp_path
+) -> None:
+    model = benchmark.pedantic(
+        fastai_fine_tune, args=[splits["train"], backbone, tmp_path], rounds=1
+    )
+    found = accuracy_on(model, splits["test"], test_images)
+    benchmark.extra_info["test_accuracy"] = found
+    assert found > 0.2
