@@ -43,11 +43,16 @@ from cvlib.recording import MIME_TYPE
 
 # A new version of one of these may change a number, so it makes a new run.
 TRACKED_PACKAGES = (
+    "cleanlab",
+    "faiss-cpu",
     "fastai",
     "numpy",
+    "optuna",
     "papermill",
     "pillow",
     "pycocotools",
+    "pytorch-metric-learning",
+    "qdrant-client",
     "scikit-learn",
     "timm",
     "torch",
@@ -157,14 +162,22 @@ def run_key(chapter: Chapter, parameters: dict[str, Any]) -> str:
 
 
 def reachable_sources(chapter: Chapter) -> dict[str, Path]:
-    """Module → file, of the `cvlib` modules that the chapter's code can import."""
+    """Module → file, of the `cvlib` modules that the chapter's code can import.
+
+    Scripts and styles beside them, which explorers put into a page, count as well.
+    """
     graph = _import_graph()
     reached: set[str] = set()
     for module in _imported_modules(chapter) & graph.modules:
         reached |= {module, *graph.find_upstream_modules(module)}
     reached |= {parent for m in reached for parent in _parents(m)}
+    reached = {m for m in reached if not m.startswith(ENGINE_MODULES)}
     files = {m: _module_file(m) for m in sorted(reached)}
-    return {m: f for m, f in files.items() if not m.startswith(ENGINE_MODULES)}
+    folders = {m: f.parent for m, f in files.items() if f.name == "__init__.py"}
+    for package, folder in folders.items():
+        beside = sorted([*folder.glob("*.js"), *folder.glob("*.css")])
+        files |= {f"{package}/{path.name}": path for path in beside}
+    return files
 
 
 def tracked_versions() -> dict[str, str]:

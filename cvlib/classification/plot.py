@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
 from cvlib.images import PALETTE
@@ -176,6 +176,9 @@ def plot_pareto(
         ax.plot(speed, value, "o", color=colour, label=f"{index + 1}  {name}")
         ax.annotate(str(index + 1), (speed, value), (5, 5), textcoords="offset points")
     ax.set_xscale("log")
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.xaxis.set_minor_formatter(NullFormatter())
     ax.margins(0.1, 0.15)
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1), handlelength=1)
     return ax

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from fastai.metrics import accuracy as fastai_accuracy
 from pytest_benchmark.fixture import BenchmarkFixture
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
@@ -81,7 +80,6 @@ def fastai_fine_tune(split: Split, backbone: Backbone, folder: Path) -> Classifi
         loaders,
         model,
         loss_func=torch.nn.CrossEntropyLoss(),
-        metrics=fastai_accuracy,
         splitter=parameter_groups,
     )
     with learn.no_bar(), learn.no_logging():

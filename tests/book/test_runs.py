@@ -21,6 +21,7 @@ from cvlib.book.runs import (
     find_run,
     make_job,
     merge_records,
+    reachable_sources,
     remove_runs,
     run_key,
 )
@@ -64,6 +65,13 @@ def test_another_version_of_a_tracked_package_changes_the_key(book, monkeypatch)
     before = job_of(book).key
     monkeypatch.setattr("cvlib.book.runs.tracked_versions", lambda: {"torch": "9.9"})
     assert job_of(book).key != before
+
+
+def test_the_scripts_of_explorers_count_as_sources(book: Path):
+    assert not any(".js" in name for name in reachable_sources(job_of(book).chapter))
+    explorers = "from cvlib.explorers.results import results_explorer"
+    found = reachable_sources(with_code(book, explorers).chapter)
+    assert "cvlib.explorers/results.js" in found
 
 
 def test_a_file_added_to_the_readers_folder_changes_the_key(book: Path, tmp_path):
