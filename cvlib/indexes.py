@@ -236,7 +236,10 @@ class _ApproximateIndex(Index):
 
     def _nearest(self, queries: Tensor, k: int) -> tuple[Tensor, Tensor]:
         amount = min(max(k, self._candidates(k)), len(self))
-        _, found = self._faiss.search(
+        # FAISS's layer for torch, which pytorch-metric-learning loads, replaces `search`
+        # by one without settings and keeps the other under this name.
+        search = getattr(self._faiss, "search_numpy", self._faiss.search)
+        _, found = search(
             queries.numpy(), amount, params=self._parameters(self._selector())
         )
         similarities, positions = self._rerank(queries, torch.from_numpy(found), k)

@@ -356,3 +356,25 @@ def test_the_clusters_parts_name_each_other(root: Path):
     assert ports == {port["name"]: port["port"] for port in service["ports"]}
     mounts = {mount["name"] for mount in container["volumeMounts"]}
     assert mounts == {v["metadata"]["name"] for v in stateful["volumeClaimTemplates"]}
+
+
+BESIDE_METRIC_LEARNING = """
+import torch
+from pytorch_metric_learning import losses  # loads FAISS's layer for torch
+from cvlib.indexes import HNSWIndex
+
+rows = torch.nn.functional.normalize(torch.rand(50, 8))
+index = HNSWIndex(8)
+index.add(rows, range(50))
+print(index.search(rows[:1], k=1)[1].item())
+"""
+
+
+def test_it_works_beside_pytorch_metric_learning():
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", BESIDE_METRIC_LEARNING],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["0"]

@@ -83,7 +83,7 @@ def fastai_fine_tune(split: Split, backbone: Backbone, folder: Path) -> Classifi
         splitter=parameter_groups,
     )
     with learn.no_bar(), learn.no_logging():
-        learn.fine_tune(1, 1e-3)
+        learn.fine_tune(1, 1e-2)
     return model
 
 
@@ -116,4 +116,4 @@ def test_fastai_fine_tune(
     )
     found = accuracy_on(model, splits["test"], test_images)
     benchmark.extra_info["test_accuracy"] = found
-    assert found > 0.2
+    assert found > 0.2  # of eight classes
