@@ -236,8 +236,8 @@ class _ApproximateIndex(Index):
 
     def _nearest(self, queries: Tensor, k: int) -> tuple[Tensor, Tensor]:
         amount = min(max(k, self._candidates(k)), len(self))
-        # FAISS's layer for torch, which pytorch-metric-learning loads, replaces `search`
-        # by one without settings and keeps the other under this name.
+        # FAISS's layer for torch, which pytorch-metric-learning loads, puts a `search`
+        # without settings in its place and keeps the other under this name.
         search = getattr(self._faiss, "search_numpy", self._faiss.search)
         _, found = search(
             queries.numpy(), amount, params=self._parameters(self._selector())
