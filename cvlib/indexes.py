@@ -24,15 +24,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from cvlib.nearest import Codes, codes_are_fast, compare, nearest_rows, with_room
+
 FORMAT = 1  # of saved files; raise it when their meaning changes
 METRIC = "inner product"
-
-# Measured on 2 cores, 100,000 × 512: a product of 512 queries runs at the speed of the
-# whole, and its 64 MB to 128 MB of scores are all the memory that a search takes.
-QUERY_BLOCK = 512
-ROW_BLOCK = 100_000
-GROUP = 16  # scores that share one maximum
-FEW = 64  # queries; fewer are bound by memory, not by arithmetic
 
 
 class Index(ABC):
@@ -50,7 +45,7 @@ class Index(ABC):
         self._alive = np.empty(0, bool)  # False: removed, the row still there
 
     def __len__(self) -> int:
-        return int(self._alive.sum())
+        return int(np.count_nonzero(self._alive))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self):,} embeddings of {self.dim} numbers)"
@@ -79,7 +74,7 @@ class Index(ABC):
         if len(missing):
             raise ValueError(f"not in the index: ids {_few(missing)}; nothing removed")
         alive = self._alive & ~np.isin(self._ids, numbers)
-        if alive.sum() <= len(alive) * self._least_alive:
+        if np.count_nonzero(alive) <= len(alive) * self._least_alive:
             self._keep(alive)
         else:
             self._alive = alive
@@ -90,13 +85,12 @@ class Index(ABC):
         Equals stand in any order. Raises ValueError for an empty index, for `k` above
         its size and for queries that are not finite numbers, [Q, D].
         """
-        wanted = self._checked(queries, "queries")
-        if not len(self):
+        wanted, count = self._checked(queries, "queries"), len(self)
+        if not count:
             raise ValueError("the index is empty: add embeddings first")
-        if not 1 <= k <= len(self):
+        if not 1 <= k <= count:
             raise ValueError(
-                f"k must be between 1 and the {len(self)} embeddings in the index, "
-                f"got {k}"
+                f"k must be between 1 and the {count} embeddings in the index, got {k}"
             )
         similarities, positions = self._nearest(wanted, k)
         return similarities, torch.from_numpy(self._ids)[positions]
@@ -170,10 +164,7 @@ class Index(ABC):
 
     def _append(self, new: Tensor, numbers: NDArray[np.int64]) -> None:
         used, total = len(self._ids), len(self._ids) + len(new)
-        if total > len(self._rows):
-            larger = torch.empty(max(total, 2 * used), self.dim)
-            larger[:used] = self._rows[:used]
-            self._rows = larger
+        self._rows = with_room(self._rows, used, total)
         self._rows[used:total] = new
         self._ids = np.concatenate([self._ids, numbers])
         self._alive = np.concatenate([self._alive, np.ones(len(new), bool)])
@@ -182,27 +173,52 @@ class Index(ABC):
         rows = torch.as_tensor(given, dtype=torch.float32).cpu().contiguous()
         if rows.ndim != 2 or rows.shape[1] != self.dim:
             raise ValueError(f"{name} must be [N, {self.dim}], got {tuple(rows.shape)}")
-        if not rows.isfinite().all():
+        ends = torch.stack(rows.aminmax()) if len(rows) else rows  # NaN is both
+        if not ends.isfinite().all():
             raise ValueError(f"{name} must be finite numbers, got NaN or infinity")
         return rows.detach()
 
 
 class ExactIndex(Index):
-    """Every query against every embedding: never wrong, and fast up to about 100,000.
+    """Every query against every embedding: never wrong, and fast for long.
 
     Product by blocks of matrices; then, of each 16 scores, the maximum alone competes,
     and only the members of the `k` best groups are looked at again. That is exact: an
     embedding among the best `k` sits in a group whose maximum is among the best `k`.
-    Used in book/similarity/fast-search.
+    Where the processor can multiply 8-bit integers, they choose the candidates, and an
+    answer that they cannot prove is searched again (`cvlib.nearest.Codes`; a quarter
+    more memory). Used in book/similarity/fast-search.
     """
 
     _least_alive = 1.0  # removing rows is cheap: do it at once
 
+    def __init__(self, dim: int) -> None:
+        super().__init__(dim)
+        self._codes = Codes(dim) if codes_are_fast() else None
+
     def _insert(self, new: Tensor) -> None:
         pass  # the rows are the index
 
+    def _append(self, new: Tensor, numbers: NDArray[np.int64]) -> None:
+        super()._append(new, numbers)
+        self._follow()
+
+    def _keep(self, alive: NDArray[np.bool_]) -> None:
+        super()._keep(alive)
+        self._codes = Codes(self.dim) if self._codes else None
+        self._follow()
+
+    def _restore(self, tensors: dict[str, Tensor]) -> None:
+        super()._restore(tensors)
+        self._follow()
+
+    def _follow(self) -> None:
+        if self._codes:
+            self._codes.follow(self._used_rows())
+
     def _nearest(self, queries: Tensor, k: int) -> tuple[Tensor, Tensor]:
-        return _nearest_rows(queries, self._used_rows(), k)
+        search = self._codes.nearest if self._codes else nearest_rows
+        return search(queries, self._used_rows(), k)
 
 
 class _ApproximateIndex(Index):
@@ -242,24 +258,14 @@ class _ApproximateIndex(Index):
         _, found = search(
             queries.numpy(), amount, params=self._parameters(self._selector())
         )
-        similarities, positions = self._rerank(queries, torch.from_numpy(found), k)
-        short = (positions < 0).any(dim=1)  # too few found: search those exactly
+        found = torch.from_numpy(found)
+        similarities, positions = compare(queries, self._rows, found, k)
+        short = positions[:, -1] < 0  # too few found: search those exactly
         if short.any():
             living = torch.from_numpy(np.flatnonzero(self._alive))
-            again = _nearest_rows(queries[short], self._rows[living], k)
+            again = nearest_rows(queries[short], self._rows[living], k)
             similarities[short], positions[short] = again[0], living[again[1]]
         return similarities, positions
-
-    def _rerank(self, queries: Tensor, found: Tensor, k: int) -> tuple[Tensor, Tensor]:
-        """Exact similarities of the rows `found`, [Q, candidates]; the best `k`."""
-        parts = []
-        for query, row in zip(_split(queries, 256), _split(found, 256), strict=True):
-            vectors = self._rows[row.clamp(min=0)]  # [q, candidates, D]
-            scores = torch.bmm(vectors, query[:, :, None])[:, :, 0]
-            scores[row < 0] = -math.inf
-            best, place = scores.topk(k)
-            parts.append((best, row.gather(1, place)))
-        return _stacked(parts, k)
 
     def _selector(self) -> Any:
         if self._alive.all():
@@ -307,7 +313,6 @@ class HNSWIndex(_ApproximateIndex):
         self.ef_search = ef_search
 
     def _build(self, rows: Tensor) -> Any:
-
         half = _faiss().ScalarQuantizer.QT_fp16
         index = _faiss().IndexHNSWSQ(self.dim, half, self.links)
         index.hnsw.efConstruction = self.ef_construction
@@ -315,7 +320,6 @@ class HNSWIndex(_ApproximateIndex):
         return index
 
     def _parameters(self, selector: Any) -> Any:
-
         return _faiss().SearchParametersHNSW(efSearch=self.ef_search, sel=selector)
 
     def _candidates(self, k: int) -> int:
@@ -337,13 +341,12 @@ class IVFPQIndex(_ApproximateIndex):
     """
 
     def __init__(
-        self, dim: int, *, lists: int | None = None, probes: int = 8, rerank: int = 10
+        self, dim: int, *, lists: int | None = None, probes: int = 16, rerank: int = 20
     ) -> None:
         super().__init__(dim)
         self.lists, self.probes, self.rerank = lists, probes, rerank
 
     def _build(self, rows: Tensor) -> Any:
-
         if len(rows) < 256:
             raise ValueError(
                 f"the first add trains and needs 256 embeddings, got {len(rows)}"
@@ -360,7 +363,6 @@ class IVFPQIndex(_ApproximateIndex):
         return index
 
     def _parameters(self, selector: Any) -> Any:
-
         return _faiss().SearchParametersIVF(nprobe=self.probes, sel=selector)
 
     def _candidates(self, k: int) -> int:
@@ -368,69 +370,6 @@ class IVFPQIndex(_ApproximateIndex):
 
     def _settings(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in ("lists", "probes", "rerank")}
-
-
-def _nearest_rows(queries: Tensor, rows: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The `k` largest inner products, [Q, k], and their rows, block by block."""
-    most = max(2, min(len(queries), QUERY_BLOCK))
-    scores = torch.empty(most * min(len(rows), ROW_BLOCK))
-    found = []
-    for query in _split(queries, QUERY_BLOCK):
-        parts = []
-        for number, block in enumerate(_split(rows, ROW_BLOCK)):
-            best, place = _top(_products(query, block, scores), k)
-            parts.append((best, place + number * ROW_BLOCK))
-        values = torch.cat([best for best, _ in parts], dim=1)
-        places = torch.cat([place for _, place in parts], dim=1)
-        best, place = values.topk(k)
-        found.append((best, places.gather(1, place)))
-    return _stacked(found, k)
-
-
-def _split(tensor: Tensor, size: int) -> list[Tensor]:
-    return [tensor[i : i + size] for i in range(0, len(tensor), size)]
-
-
-def _stacked(parts: list[tuple[Tensor, Tensor]], k: int) -> tuple[Tensor, Tensor]:
-    empty = (torch.empty(0, k), torch.empty(0, k, dtype=torch.int64))
-    values, places = zip(*parts or [empty], strict=True)
-    return torch.cat(values), torch.cat(places)
-
-
-def _products(query: Tensor, block: Tensor, scores: Tensor) -> Tensor:
-    """Inner products, [q, n], in the memory of `scores` where there are many queries.
-
-    A few queries are multiplied the other way round, which runs at the speed at which
-    memory can be read; a single one is doubled, since torch takes a slower path for a
-    vector (measured: three times as slow).
-    """
-    if len(query) >= FEW:
-        out = scores[: len(query) * len(block)].view(len(query), len(block))
-        return torch.mm(query, block.T, out=out)
-    columns = query if len(query) > 1 else query.repeat(2, 1)
-    out = scores[: len(columns) * len(block)].view(len(block), len(columns))
-    return torch.mm(block, columns.T, out=out).T[: len(query)].contiguous()
-
-
-def _top(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The `k` largest of each row, [Q, k], or all where there are fewer, and places.
-
-    Group g holds columns g, g + width, g + 2·width, …: the maxima of all groups are
-    then taken by one comparison of long rows after another.
-    """
-    count, total = scores.shape
-    width = total // GROUP
-    if width <= k:
-        return scores.topk(min(k, total))
-    shape = (count, GROUP, width)
-    grouped = scores[:, : width * GROUP].reshape(shape)
-    groups = grouped.amax(dim=1).topk(k, sorted=False).indices  # [Q, k]
-    starts = torch.arange(0, width * GROUP, width)
-    members = (groups[:, :, None] + starts).flatten(1)  # [Q, k · GROUP]
-    rest = torch.arange(width * GROUP, total).expand(count, -1)
-    members = torch.cat([members, rest], dim=1)
-    best, place = scores.gather(1, members).topk(k)
-    return best, members.gather(1, place)
 
 
 def _faiss() -> Any:

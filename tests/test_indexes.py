@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.torch import save_file
 
@@ -53,34 +51,25 @@ def test_the_nearest_by_hand():
     assert (similarities.dtype, ids.dtype) == (torch.float32, torch.int64)
 
 
-@given(
-    rows=st.integers(1, 300),
-    queries=st.integers(0, 9),
-    k=st.integers(1, 20),
-    blocks=st.tuples(st.integers(1, 90), st.integers(1, 5), st.integers(1, 4)),
-)
-@settings(max_examples=150, deadline=None)
-def test_blocks_of_any_size_find_what_a_full_sort_finds(rows, queries, k, blocks):
-    generator = torch.Generator().manual_seed(rows)
-    gallery = torch.randn(rows, 5, generator=generator)
-    wanted = torch.randn(queries, 5, generator=generator)
-    k = min(k, rows)
-    with pytest.MonkeyPatch.context() as patch:
-        for name, size in zip(("ROW_BLOCK", "QUERY_BLOCK", "FEW"), blocks, strict=True):
-            patch.setattr(indexes, name, size)
-        index = ExactIndex(5)
-        index.add(gallery, torch.arange(rows))
-        similarities, ids = index.search(wanted, k)
-    assert ids.numpy().tolist() == best(wanted, gallery, k).tolist()
-    assert torch.allclose(similarities, (wanted @ gallery.T).gather(1, ids), atol=1e-5)
-
-
 def test_equals_are_all_found():
     index = ExactIndex(2)
     index.add(torch.ones(200, 2), torch.arange(200))
     similarities, ids = index.search(torch.ones(1, 2), k=50)
     assert len(set(ids[0].tolist())) == 50
     assert (similarities == 2).all()
+
+
+def test_exact_search_needs_no_fast_integers(embeddings, ids, monkeypatch):
+    large = torch.cat([embeddings, torch.randn(3000, DIM)])
+    answers = []
+    for fast in (True, False):
+        monkeypatch.setattr(indexes, "codes_are_fast", lambda fast=fast: fast)
+        index = ExactIndex(DIM)
+        index.add(large[:2000], torch.arange(2000))
+        index.add(large[2000:], torch.arange(2000, 3600))
+        index.remove(torch.arange(5))
+        answers.append(index.search(embeddings, 5)[1])
+    assert torch.equal(*answers)
 
 
 @every_kind
