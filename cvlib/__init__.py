@@ -6,6 +6,7 @@
     training         what fastai's training loop leaves to us
     checkpoints      weights and what they need, in one file
     indexes          nearest neighbours among many embeddings, exact and approximate
+    nearest          the arithmetic of exact search
     explorers        results to browse in a page
     boxes            how much boxes overlap, and which match
     intervals        how far a number can be trusted
