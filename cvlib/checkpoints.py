@@ -13,15 +13,25 @@ from torch import Tensor, nn
 def save_checkpoint(module: nn.Module, path: str | Path, facts: dict[str, Any]) -> Path:
     """Weights, and in the file's header `facts`, which JSON must hold.
 
-    Written beside `path` and renamed, so a reader never meets half a file, and a crash
-    leaves the file that was there. Used in book/classification/train.
+    Used in book/classification/train.
+    """
+    weights = {key: value.contiguous() for key, value in module.state_dict().items()}
+    return write_tensors(path, weights, {"cvlib": json.dumps(facts)})
+
+
+def write_tensors(
+    path: str | Path, tensors: dict[str, Tensor], header: dict[str, str]
+) -> Path:
+    """A safetensors file, written beside `path` and renamed.
+
+    So a reader never meets half a file, and a crash leaves the file that was there.
+    Used in book/similarity/fast-search.
     """
     path = Path(path)
-    weights = {key: value.contiguous() for key, value in module.state_dict().items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         partial = Path(folder) / path.name
-        save_file(weights, partial, metadata={"cvlib": json.dumps(facts)})
+        save_file(tensors, partial, metadata=header)
         partial.replace(path)
     return path
 

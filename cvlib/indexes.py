@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import tempfile
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, Self
@@ -21,9 +20,9 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
+from cvlib.checkpoints import write_tensors
 from cvlib.nearest import Codes, codes_are_fast, compare, nearest_rows, with_room
 
 FORMAT = 1  # of saved files; raise it when their meaning changes
@@ -106,13 +105,7 @@ class Index(ABC):
         facts = {"format": FORMAT, "kind": type(self).__name__, "metric": METRIC}
         facts |= {"dim": self.dim, "count": len(self), "settings": self._settings()}
         facts["checksum"] = _checksum(facts, tensors)
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-            partial = Path(folder) / path.name
-            save_file(tensors, partial, metadata={"cvlib_index": json.dumps(facts)})
-            partial.replace(path)
-        return path
+        return write_tensors(path, tensors, {"cvlib_index": json.dumps(facts)})
 
     @classmethod
     def load(cls, path: str | Path) -> Self:

@@ -11,7 +11,7 @@ import yaml
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from cvlib import indexes
+from cvlib import checkpoints, indexes
 from cvlib.indexes import ExactIndex, HNSWIndex, Index, IVFPQIndex
 
 KINDS = [ExactIndex, HNSWIndex, IVFPQIndex]
@@ -278,7 +278,7 @@ def test_a_crash_while_saving_leaves_the_old_index(
         Path(place).write_bytes(b"half")
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(indexes, "save_file", half)
+    monkeypatch.setattr(checkpoints, "save_file", half)
     with pytest.raises(OSError, match="no space left"):
         filled(kind, embeddings, ids).save(path)
     assert len(kind.load(path)) == 300
@@ -290,11 +290,11 @@ def test_being_killed_while_saving_leaves_the_old_index(embeddings, ids, tmp_pat
     code = """
 import os, sys, torch
 from pathlib import Path
-from cvlib import indexes
+from cvlib import checkpoints, indexes
 def half(tensors, place, metadata):
     Path(place).write_bytes(b"half")
     os._exit(9)
-indexes.save_file = half
+checkpoints.save_file = half
 index = indexes.ExactIndex(16)
 index.add(torch.ones(1, 16), [1])
 index.save(sys.argv[1])

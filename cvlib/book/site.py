@@ -55,15 +55,16 @@ class Site:
     def cite(self, role: str, text: str, here: Run | None = None) -> str:
         """What a role's `text` stands for: `[chapter#]metric[:format]`.
 
-        `role` is `measured` (a number of the run) or `band` (low to high over seeds).
-        Without a chapter the metric is of the run `here`. Errors: `BookError` for an
+        `role` is `measured` (a number of the run, or the `memory_gb` that it took) or
+        `band` (low to high over seeds). Without a chapter the metric is of the run `here`. Errors: `BookError` for an
         unknown chapter or metric, `ValueError` for a format that does not fit.
         """
         name, _, spec = text.partition(":")
         chapter, _, metric = name.rpartition("#")
         if role == "measured":
             run = self.run(chapter) if chapter or here is None else here
-            return format(_look_up(run.record, metric, _origin(run)), spec)
+            numbers = {**run.record, "memory_gb": run.meta["memory_mb"] / 1000}
+            return format(_look_up(numbers, metric, _origin(run)), spec)
         chapter = chapter or (here.meta["chapter"] if here else "")
         bands = read_bands(self.chapter(chapter).path).get(self.profile, {})
         band = _look_up(bands, metric, f"`cvlib book calibrate {chapter}`")

@@ -85,6 +85,18 @@ def attributes(**values: Any) -> str:
     return " ".join(f'data-{name}="{escape(text)}"' for name, text in plain.items())
 
 
+def button(facts: str, known: str, source: str, what: str, caption: str) -> str:
+    """A list item to press: an image that shows `what`, and a caption below it.
+
+    `facts` and `known` are attributes, of the item and of the button in it.
+    """
+    return (
+        f'<li {facts}><button type="button" {known}>'
+        f'<img src="{source}" alt="{escape(what)}" decoding="async">'
+        f"<span>{escape(caption)}</span></button></li>"
+    )
+
+
 def choice(label: str, name: str, options: dict[str, str], chosen: str = "") -> str:
     """A labelled <select>; `options` maps values to what the reader sees."""
     entries = "".join(

@@ -1,13 +1,13 @@
 """What a classifier said of each image, to be filtered by class, verdict and score."""
 
 from collections.abc import Sequence
-from html import escape
 
 from torch import Tensor
 
 from cvlib.explorers.page import (
     Explorer,
     attributes,
+    button,
     check_images,
     choice,
     frame,
@@ -76,11 +76,8 @@ def _item(
     )
     known = attributes(top=ranked, name=name)
     what = f"Image of {truth}, said {said} {score:.0f} %"
-    return (
-        f'<li class="{verdict}" {facts}><button type="button" {known}>'
-        f'<img src="{source}" alt="{escape(what)}" decoding="async">'
-        f"<span>{escape(said)} {score:.0f} %</span></button></li>"
-    )
+    facts = f'class="{verdict}" {facts}'
+    return button(facts, known, source, what, f"{said} {score:.0f} %")
 
 
 def _form(class_names: Sequence[str]) -> str:

@@ -1,7 +1,6 @@
 """What a search found for each query, to be filtered by thing and by hit or miss."""
 
 from collections.abc import Sequence
-from html import escape
 
 import numpy as np
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor
 from cvlib.explorers.page import (
     Explorer,
     attributes,
+    button,
     check_images,
     choice,
     frame,
@@ -102,11 +102,7 @@ def _item(
 ) -> str:
     known = attributes(neighbours=neighbours, name=name)
     what = f"Query, and where its first match came: {caption}"
-    return (
-        f'<li {facts}><button type="button" {known}>'
-        f'<img src="{source}" alt="{escape(what)}" decoding="async">'
-        f"<span>{escape(caption)}</span></button></li>"
-    )
+    return button(facts, known, source, what, caption)
 
 
 def _pictures(gallery: Tensor, found: NDArray[np.int64], size: int) -> str:

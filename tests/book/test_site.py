@@ -24,6 +24,8 @@ def test_a_number_is_cited_in_the_format_asked_for(site: Site):
     assert site.cite("measured", "accuracy:.1%", run) == "75.0%"
     assert site.cite("measured", "part/two#accuracy:.2f") == "0.75"
     assert site.cite("measured", "accuracy", run) == "0.75"
+    gigabytes = f"{run.meta['memory_mb'] / 1000:.1f}"
+    assert site.cite("measured", "memory_gb:.1f", run) == gigabytes
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from PIL import Image
 from cvlib.explorers.page import (
     Explorer,
     attributes,
+    button,
     check_images,
     choice,
     frame,
@@ -54,6 +55,15 @@ def test_two_explorers_on_a_page_have_names_of_their_own(kind):
     one, two = (Reader(frame(kind, "Title", text).html) for text in ("a", "b"))
     assert one.all("section")[0]["id"] != two.all("section")[0]["id"]
     assert one.all("section")[0]["aria-label"] == "Title"
+
+
+def test_a_button_shows_what_it_is_told_and_no_more():
+    html = button('class="miss"', attributes(name="a"), "x.jpg", '"A" & b', "<b>")
+    page = Reader(html)
+    assert page.all("li") == [{"class": "miss"}]
+    assert page.all("button") == [{"type": "button", "data-name": "a"}]
+    assert page.all("img")[0]["alt"] == '"A" & b'
+    assert not page.all("b")
 
 
 def test_a_page_is_saved_whole_in_any_folder(tmp_path):
