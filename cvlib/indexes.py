@@ -63,8 +63,9 @@ class Index(ABC):
         if known.any():
             raise ValueError(f"already in the index: ids {_few(self.ids[known])}")
         if len(new):
-            self._insert(new)
-            self._append(new, numbers)
+            with torch.autocast("cpu", enabled=False):
+                self._insert(new)
+                self._append(new, numbers)
 
     def remove(self, ids: Tensor | ArrayLike) -> None:
         """Forget the embeddings under `ids`; all of them must be there."""
@@ -72,6 +73,9 @@ class Index(ABC):
         missing = numbers[~np.isin(numbers, self.ids)]
         if len(missing):
             raise ValueError(f"not in the index: ids {_few(missing)}; nothing removed")
+        if not len(numbers):
+            return
+
         alive = self._alive & ~np.isin(self._ids, numbers)
         if np.count_nonzero(alive) <= len(alive) * self._least_alive:
             self._keep(alive)
@@ -91,7 +95,8 @@ class Index(ABC):
             raise ValueError(
                 f"k must be between 1 and the {count} embeddings in the index, got {k}"
             )
-        similarities, positions = self._nearest(wanted, k)
+        with torch.autocast("cpu", enabled=False):
+            similarities, positions = self._nearest(wanted, k)
         return similarities, torch.from_numpy(self._ids)[positions]
 
     def save(self, path: str | Path) -> Path:
@@ -121,9 +126,10 @@ class Index(ABC):
                 f"{path} holds a {facts['kind']}, wanted {' or '.join(kinds)}"
             )
         index = kinds[facts["kind"]](facts["dim"], **facts["settings"])
-        index._restore(tensors)
-        if len(index) != facts["count"] or index._rows.shape[1:] != (index.dim,):
+        living = int(tensors["alive"].count_nonzero())
+        if living != facts["count"] or tensors["rows"].shape[1:] != (index.dim,):
             raise ValueError(f"{path} does not hold what its header says")
+        index._restore(tensors)
         return index
 
     # A kind of index says how rows enter, how they are searched, and what it saves.
@@ -187,7 +193,8 @@ class ExactIndex(Index):
 
     def __init__(self, dim: int) -> None:
         super().__init__(dim)
-        self._codes = Codes(dim) if codes_are_fast() else None
+        # torch leaves the product of 8-bit vectors of one number unwritten.
+        self._codes = Codes(dim) if dim > 1 and codes_are_fast() else None
 
     def _insert(self, new: Tensor) -> None:
         pass  # the rows are the index
@@ -198,8 +205,9 @@ class ExactIndex(Index):
 
     def _keep(self, alive: NDArray[np.bool_]) -> None:
         super()._keep(alive)
-        self._codes = Codes(self.dim) if self._codes else None
-        self._follow()
+        if self._codes:
+            self._codes.keep(torch.from_numpy(alive))
+            self._follow()
 
     def _restore(self, tensors: dict[str, Tensor]) -> None:
         super()._restore(tensors)

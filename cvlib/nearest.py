@@ -9,7 +9,8 @@ proven that no other row could belong to it. Used in book/similarity/fast-search
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,7 +21,11 @@ QUERY_BLOCK = 512
 ROW_BLOCK = 100_000
 GROUP = 16  # scores that share one maximum
 FEW = 64  # queries; fewer are bound by memory, not by arithmetic
+
 LEVELS = 127  # of an 8-bit code, to either side of zero
+LEAST = 64  # candidates; more of them would take longer, fewer would prove less
+SPARSE = 256  # rows a candidate; with fewer, plain search is quicker
+SMALLEST, LARGEST = 1e-12, 1e12  # numbers whose squares the bound can add up
 
 
 def nearest_rows(queries: Tensor, rows: Tensor, k: int) -> tuple[Tensor, Tensor]:
@@ -62,45 +67,58 @@ class Codes:
     """
 
     def __init__(self, dim: int) -> None:
-        generator = torch.Generator().manual_seed(0)
-        turn = torch.randn(dim, dim, generator=generator)
-        self._turn = torch.linalg.qr(turn).Q
+        self.dim = dim
         self._codes = torch.empty(0, dim, dtype=torch.int8)  # grows by doubling
-        self._count = 0
-        self._most = 0.0  # the largest number among the turned rows
+        self._count = 0  # rows encoded
+        self._most = 0.0  # no number among the turned rows is larger
         self._off = 0.0  # at least every ‖x − x'‖
         self._length = 0.0  # at least every ‖x'‖
 
     def follow(self, rows: Tensor) -> None:
         """Encode `rows`, [N, D], but for those at the start that are encoded."""
-        new = split(rows[self._count :], ROW_BLOCK)
-        most = max((float((part @ self._turn).abs().max()) for part in new), default=0)
-        if most > self._most:  # all anew, in larger steps
-            self._most, self._count, self._off, self._length = most, 0, 0.0, 0.0
+        if len(rows) < SPARSE * LEAST:
+            return  # too few to be searched this way
+
         self._codes = with_room(self._codes, self._count, len(rows))
-        for start in range(self._count, len(rows), ROW_BLOCK):
-            part = rows[start : start + ROW_BLOCK]
-            codes, off, length = _rounded(part @ self._turn, self._step)
-            self._codes[start : start + len(part)] = codes
+        while self._count < len(rows):
+            part = rows[self._count :][: max(1, 2**24 // self.dim)]
+            turned = part @ self._turn
+            most = float(torch.stack(turned.aminmax()).abs().max())
+            if not most < LARGEST:
+                return  # the bound would overflow: `nearest` does without codes
+
+            if most > self._most:  # all anew, in larger steps
+                self._most, self._count, self._off, self._length = 1.1 * most, 0, 0, 0
+                continue
+
+            codes, off, length = _rounded(turned, self._step)
+            self._codes[self._count : self._count + len(part)] = codes
             self._off = max(self._off, float(off.max()))
             self._length = max(self._length, float(length.max()))
-        self._count = len(rows)
+            self._count += len(part)
+
+    def keep(self, chosen: Tensor) -> None:
+        """Forget the rows that are not `chosen`, bool [N]."""
+        self._codes = self._codes[: self._count][chosen[: self._count]]
+        self._count = len(self._codes)
 
     def nearest(self, queries: Tensor, rows: Tensor, k: int) -> tuple[Tensor, Tensor]:
-        """What `nearest_rows` gives; `rows` are those that were encoded."""
-        amount = max(4 * k, 64, 2**14 // rows.shape[1])  # candidates a query
-        return self._nearest(queries, rows, k, [amount, 4 * amount])
+        """What `nearest_rows` gives; `rows` are those that `follow` has seen."""
+        amount = max(4 * k, LEAST, 2**14 // self.dim)  # candidates a query
+        usable = self._count == len(rows) and self._most > SMALLEST
+        amounts = [amount, 4 * amount] if usable else []
+        return self._nearest(queries, rows, k, amounts)
 
     def _nearest(
         self, queries: Tensor, rows: Tensor, k: int, amounts: list[int]
     ) -> tuple[Tensor, Tensor]:
         """Tries each amount of candidates on the queries that are still unproven."""
-        if not amounts or amounts[0] * GROUP > len(rows):
+        if not amounts or amounts[0] * SPARSE > len(rows):
             return nearest_rows(queries, rows, k)
 
         candidates, limits = self._candidates(queries, amounts[0])
         similarities, places = compare(queries, rows, candidates, k)
-        unsure = similarities[:, -1] < limits
+        unsure = ~(similarities[:, -1] >= limits)
         if unsure.any():
             again = self._nearest(queries[unsure], rows, k, amounts[1:])
             similarities[unsure], places[unsure] = again
@@ -110,35 +128,57 @@ class Codes:
         """Rows, [Q, amount], and what no product with another row exceeds, [Q]."""
         size = min(len(queries), QUERY_BLOCK) * min(self._count, ROW_BLOCK)
         scores = torch.empty(size, dtype=torch.int32)
-        turned = queries @ self._turn
-        steps = turned.abs().amax(dim=1, keepdim=True).clamp(min=1e-30) / LEVELS
-        codes, off, _ = _rounded(turned, steps)
         found = [
-            _best_of_blocks(
-                query,
-                self._codes[: self._count],
-                amount,
-                lambda q, b: torch._int_mm(q, b.T, out=_shaped(scores, q, b)),
-            )
-            for query in split(codes, QUERY_BLOCK)
+            self._candidates_of(q, amount, scores) for q in split(queries, QUERY_BLOCK)
         ]
-        products, places = stacked(found, amount)
-        lengths = queries.norm(dim=1)
+        limits, places = stacked(found, amount)
+        return places, limits
+
+    def _candidates_of(
+        self, query: Tensor, amount: int, scores: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        turned = query @ self._turn
+        most = turned.abs().amax(dim=1)
+        steps = most.clamp(min=SMALLEST) / LEVELS
+        codes, off, _ = _rounded(turned, steps[:, None])
+        products, places = _best_of_blocks(
+            codes,
+            self._codes[: self._count],
+            amount,
+            lambda q, b: torch._int_mm(q, b.T, out=_shaped(scores, q, b)),
+        )
+        lengths = query.norm(dim=1)
         bound = lengths * self._off + off * self._length
         bound += 1e-5 * lengths * self._length  # for 32-bit arithmetic itself
-        return places, products[:, -1] * steps[:, 0] * self._step + bound
+        limits = products[:, -1] * steps * self._step + bound
+        limits[~((most > SMALLEST) & (most < LARGEST))] = torch.inf
+        return limits, places
+
+    @cached_property
+    def _turn(self) -> Tensor:
+        """A rotation, [D, D], always the same for a length of rows."""
+        generator = torch.Generator().manual_seed(0)
+        return torch.linalg.qr(torch.randn(self.dim, self.dim, generator=generator)).Q
 
     @property
     def _step(self) -> float:
-        return max(self._most, 1e-30) / LEVELS
+        return self._most / LEVELS
 
 
 @cache
 def codes_are_fast() -> bool:
-    """Whether this processor multiplies 8-bit integers faster than float32."""
+    """Whether 8-bit products are faster than float32 here, and right.
+
+    Without the instructions named here, torch rounds large sums; it can also be told
+    not to use them. So ask it for some.
+    """
     names = ("avx512_vnni", "avx_vnni", "amx_int8")
-    has = torch.cpu.get_capabilities()
-    return any(has.get(name, False) for name in names)
+    has: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    if not (hasattr(torch, "_int_mm") and any(has.get(name) for name in names)):
+        return False
+
+    ones = torch.full((64, 64), LEVELS, dtype=torch.int8)
+    return bool((torch._int_mm(ones, ones.T) == 64 * LEVELS**2).all())
 
 
 def with_room(rows: Tensor, used: int, total: int) -> Tensor:
@@ -157,7 +197,7 @@ def split(tensor: Tensor, size: int) -> list[Tensor]:
 
 
 def stacked(parts: list[tuple[Tensor, Tensor]], k: int) -> tuple[Tensor, Tensor]:
-    """Answers to blocks of queries as one answer, [Q, k] twice."""
+    """Answers to blocks of queries as one answer; [0, k] twice for no block."""
     empty = (torch.empty(0, k), torch.empty(0, k, dtype=torch.int64))
     values, places = zip(*parts or [empty], strict=True)
     return torch.cat(values), torch.cat(places)
@@ -222,6 +262,6 @@ def _top(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
 
 def _rounded(turned: Tensor, step: Tensor | float) -> tuple[Tensor, Tensor, Tensor]:
     """Codes, int8 [N, D], how far each row moved, [N], and its new length, [N]."""
-    codes = (turned / step).round_()
+    codes = (turned / step).round_().clamp_(-LEVELS, LEVELS)
     moved = codes * step
     return codes.to(torch.int8), (turned - moved).norm(dim=1), moved.norm(dim=1)

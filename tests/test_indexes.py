@@ -11,7 +11,7 @@ import yaml
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from cvlib import checkpoints, indexes
+from cvlib import checkpoints, indexes, nearest
 from cvlib.indexes import ExactIndex, HNSWIndex, Index, IVFPQIndex
 
 KINDS = [ExactIndex, HNSWIndex, IVFPQIndex]
@@ -59,7 +59,8 @@ def test_equals_are_all_found():
     assert (similarities == 2).all()
 
 
-def test_exact_search_needs_no_fast_integers(embeddings, ids, monkeypatch):
+def test_exact_search_needs_no_fast_integers(embeddings, monkeypatch):
+    monkeypatch.setattr(nearest, "SPARSE", 4)
     large = torch.cat([embeddings, torch.randn(3000, DIM)])
     answers = []
     for fast in (True, False):
@@ -70,6 +71,22 @@ def test_exact_search_needs_no_fast_integers(embeddings, ids, monkeypatch):
         index.remove(torch.arange(5))
         answers.append(index.search(embeddings, 5)[1])
     assert torch.equal(*answers)
+
+
+@every_kind
+def test_mixed_precision_around_a_search_changes_nothing(kind, embeddings, ids):
+    wanted = filled(kind, embeddings, ids).search(embeddings[:20], 5)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = filled(kind, embeddings, ids).search(embeddings[:20], 5)
+    assert found[0].dtype == torch.float32
+    assert torch.allclose(found[0], wanted[0], atol=1e-6)
+
+
+def test_rows_of_a_single_number_are_searched(monkeypatch):
+    monkeypatch.setattr(nearest, "SPARSE", 1)
+    index = ExactIndex(1)
+    index.add(torch.arange(5000.0)[:, None], torch.arange(5000))
+    assert index.search([[1.0], [-1.0]], 2)[1].tolist() == [[4999, 4998], [0, 1]]
 
 
 @every_kind

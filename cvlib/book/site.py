@@ -56,8 +56,9 @@ class Site:
         """What a role's `text` stands for: `[chapter#]metric[:format]`.
 
         `role` is `measured` (a number of the run, or the `memory_gb` that it took) or
-        `band` (low to high over seeds). Without a chapter the metric is of the run `here`. Errors: `BookError` for an
-        unknown chapter or metric, `ValueError` for a format that does not fit.
+        `band` (low to high over seeds). Without a chapter the metric is of the run
+        `here`. Errors: `BookError` for an unknown chapter or metric, `ValueError` for a
+        format that does not fit.
         """
         name, _, spec = text.partition(":")
         chapter, _, metric = name.rpartition("#")
