@@ -61,9 +61,9 @@ class Codes:
 
     Rows and queries are turned by one random rotation, which changes no inner product
     but leaves no number much larger than the others, and rounded to steps of equal
-    size. For a query q and a row x, rounded to q' and x', Cauchy and Schwarz give
-    |q·x − q'·x'| ≤ ‖q‖ ‖x − x'‖ + ‖q − q'‖ ‖x'‖. A row whose rounded product lies
-    further than that below the k-th best exact one cannot be among the best k.
+    size. For a query q and a row x, rounded to q' and x', Cauchy and Schwarz keep
+    q·x − q'·x' between ±(‖q‖ ‖x − x'‖ + ‖q − q'‖ ‖x'‖). A row whose rounded product
+    lies further than that below the k-th best exact one cannot be among the best k.
     """
 
     def __init__(self, dim: int) -> None:
