@@ -11,10 +11,14 @@ from hypothesis import strategies as st
 from cvlib import nearest
 from cvlib.nearest import Codes, codes_are_fast, compare, nearest_rows
 
-# Old processors round 8-bit products themselves; there the codes are not used.
-needs_codes = pytest.mark.skipif(
-    not codes_are_fast(), reason="this processor has no fast 8-bit products"
-)
+
+@pytest.fixture(autouse=True)
+def exact_products(monkeypatch):
+    """8-bit products, in plain arithmetic where the processor would round them."""
+    if not codes_are_fast():
+        monkeypatch.setattr(
+            torch, "_int_mm", lambda a, b, *, out: out.copy_(a.int() @ b.int())
+        )
 
 
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -73,7 +77,6 @@ def always_codes(monkeypatch):
     monkeypatch.setattr(nearest, "SPARSE", 4)
 
 
-@needs_codes
 @pytest.mark.usefixtures("always_codes")
 @pytest.mark.parametrize("kind", GALLERIES)
 @pytest.mark.parametrize("block", [100_000, 1234])
@@ -94,7 +97,6 @@ def test_codes_find_exactly_what_full_precision_finds(kind, block, scale, monkey
     assert all(len(set(row)) == 7 for row in found.tolist())
 
 
-@needs_codes
 @pytest.mark.usefixtures("always_codes")
 def test_no_row_that_the_codes_leave_out_exceeds_their_limit():
     rows, queries = noise(9000, 40), noise(200, 40, seed=1)
@@ -106,7 +108,6 @@ def test_no_row_that_the_codes_leave_out_exceeds_their_limit():
     assert (products.amax(dim=1) > limits - 3).all()  # and it is no empty promise
 
 
-@needs_codes
 @pytest.mark.parametrize(("copies", "unproven"), [(50, 0), (3000, 200)])
 def test_only_unproven_answers_are_searched_again(copies, unproven, monkeypatch):
     """Of 50 near-copies all are candidates; of 3,000 too few for any proof."""
@@ -123,7 +124,6 @@ def test_only_unproven_answers_are_searched_again(copies, unproven, monkeypatch)
     assert sum(again) == unproven
 
 
-@needs_codes
 @pytest.mark.usefixtures("always_codes")
 def test_codes_that_were_interrupted_are_not_used(monkeypatch):
     rows, queries, codes = noise(9000, 40), noise(30, 40, seed=1), Codes(40)
@@ -138,7 +138,6 @@ def test_codes_that_were_interrupted_are_not_used(monkeypatch):
     assert torch.equal(codes.nearest(queries, rows, 5)[1], wanted)
 
 
-@needs_codes
 @pytest.mark.usefixtures("always_codes")
 def test_what_is_left_out_is_not_found():
     rows, codes = noise(9000, 40), Codes(40)
