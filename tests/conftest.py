@@ -1,8 +1,10 @@
-"""What all tests share: no colours, no network variables, a small book to run."""
+"""What all tests share: no settings, no chance, a small book to run."""
 
 from pathlib import Path
 
 import pytest
+
+from cvlib.devices import seed_everything
 
 pytest_plugins = ["tests.small_book"]
 
@@ -20,3 +22,9 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """A developer's own settings must not change what the tests see."""
     for name in ("CVLIB_PROFILE", "CVLIB_DEVICE", "CVLIB_MIRROR", "CVLIB_BOOK"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """A test draws the same numbers alone, in any order and on any worker."""
+    seed_everything(0)

@@ -38,7 +38,6 @@ def test_among_themselves_no_query_finds_itself_and_matches_follow_their_equals(
 
 
 def test_places_are_those_the_metrics_count():
-    torch.manual_seed(0)
     labels = torch.arange(6).repeat(5)
     similarities = torch.randint(0, 5, (30, 30)) / 5
     images = torch.zeros(30, 3, 4, 4)
