@@ -229,13 +229,13 @@ def test_an_interrupt_leaves_no_half_written_run_and_no_kernel(book: Path, how):
     )
     kernel = wait_for_number(book / "pid")
     process.send_signal(how)
-    _, said = process.communicate(timeout=20)
+    _, said = process.communicate(timeout=120)
     assert process.returncode == 130 and "no half-written run" in said
     assert not psutil.pid_exists(kernel)
     assert not list(book.glob("_build/runs/**/*.ipynb"))
 
 
-def wait_for_number(path: Path, seconds: float = 30) -> int:
+def wait_for_number(path: Path, seconds: float = 120) -> int:
     """The number in a file that another process is about to write."""
     limit = time.monotonic() + seconds
     while time.monotonic() < limit:

@@ -1,4 +1,3 @@
-import time
 from pathlib import Path
 
 import pytest
@@ -82,9 +81,7 @@ def test_building_again_runs_only_what_changed_and_shows_it(book: Path, command)
     assert "75.0%" in (pages / "index.html").read_text()
     assert "<math" in (pages / "part/one.html").read_text()
 
-    start = time.monotonic()
     assert "ran in" not in built(command("build"))
-    assert time.monotonic() - start <= 15
 
     edit(book / PAGE, "It measured", "Here it measured")
     assert "ran in" not in built(command("build"))

@@ -370,7 +370,7 @@ def test_what_a_killed_process_leaves_is_never_used_but_continued(
     tiny: Remote, server: Server, tmp_path: Path, mode: str
 ) -> None:
     with start(tmp_path, server, mode) as child:
-        child.communicate(timeout=30)
+        child.communicate(timeout=120)
     assert child.returncode == -9
     unfinished = [contents(place) for place in finished(tmp_path / "cache")]
     assert unfinished == ([FILES] if mode == "dies before the folder's name" else [])
@@ -391,7 +391,7 @@ def test_two_processes_at_once_download_each_file_once(
             assert child.stdout
             assert child.stdout.readline() == "ready\n"
         server.gate.set()
-        answers = {child.communicate(timeout=30)[0] for child in (one, two)}
+        answers = {child.communicate(timeout=120)[0] for child in (one, two)}
     assert one.returncode == two.returncode == 0
     assert answers == {f"{fetch(NAME)}\n"}
     assert sorted(path for path, _ in server.requests) == sorted(server.files)
