@@ -19,6 +19,7 @@ from cvlib.book import BookError, RunError
 from cvlib.book.bars import Band, judge, write_bands
 from cvlib.book.chapters import (
     PROFILES,
+    Chapter,
     Profile,
     find_chapters,
     find_root,
@@ -59,14 +60,21 @@ def main() -> None:
 
 
 @book.command("list")
-def list_chapters() -> None:
-    """Show the chapters with their parameters and profiles."""
-    table = Table("chapter", "title", "profiles", "parameters", box=None)
-    for chapter in find_chapters(find_root()).values():
-        profiles = ", ".join(["embedded", *chapter.settings.profiles])
-        parameters = " ".join(f"{k}={v!r}" for k, v in chapter.declared.items())
-        table.add_row(chapter.name, chapter.title, profiles, parameters)
+def list_chapters(
+    chapter: Annotated[
+        str, typer.Argument(help="part/chapter, to see its parameters")
+    ] = "",
+) -> None:
+    """Show the chapters; or one chapter's parameters, what each means and its value."""
+    root = find_root()
+    if chapter:
+        _print_parameters(get_chapter(root, chapter))
+        return
+    table = Table("chapter", "title", box=None)
+    for found in find_chapters(root).values():
+        table.add_row(found.name, found.title)
     console.print(table)
+    console.print("\nthe parameters of one: cvlib book list <chapter>")
 
 
 @book.command("run")
@@ -174,6 +182,14 @@ def clean(
     rows = [] if everything else report(root, PROFILES)
     keep = {row.run.path for row in rows if row.run is not None}
     console.print(f"removed {remove_runs(root, keep)} notebooks, kept {len(keep)}")
+
+
+def _print_parameters(chapter: Chapter) -> None:
+    console.print(f"{chapter.name}: {chapter.title}\n")
+    console.print(chapter.parameters_cell, markup=False, soft_wrap=True)
+    for profile, changed in chapter.settings.profiles.items():
+        values = " ".join(f"{name}={value!r}" for name, value in changed.items())
+        console.print(f"\n--profile {profile}: {values}", markup=False, soft_wrap=True)
 
 
 def _run_all(jobs: list[Job], workers: int = 2) -> list[Run]:

@@ -85,5 +85,7 @@ def test_clean_removes_stale_runs_and_keeps_current_ones(command, book: Path):
     assert "removed 1 notebooks, kept 0" in command("clean", "--all").stdout
 
 
-def test_list_shows_the_parameters(command):
-    assert "epochs=3" in command("list").stdout
+def test_list_shows_the_chapters_and_one_chapters_parameters(command):
+    assert "part/one  A chapter" in command("list").stdout
+    shown = command("list", "part/one").stdout
+    assert "epochs = 3" in shown and "--profile photos: epochs=4" in shown

@@ -53,16 +53,21 @@ class Chapter:
         lines = "\n".join(prose).splitlines()
         return next((x[2:].strip() for x in lines if x.startswith("# ")), self.name)
 
-    @cached_property
-    def declared(self) -> dict[str, Any]:
-        """Name → default of every parameter in the cell tagged `parameters`."""
+    @property
+    def parameters_cell(self) -> str:
+        """The source of the cell tagged `parameters`: defaults and what they mean."""
         cells = [c for c in code_cells(self.notebook) if "parameters" in cell_tags(c)]
         if len(cells) != 1:
             raise ChapterError(
                 f"{self.path}: one code cell must be tagged 'parameters', "
                 f"found {len(cells)}"
             )
-        return _literal_assignments(cells[0].source, self.path)
+        return str(cells[0].source)
+
+    @cached_property
+    def declared(self) -> dict[str, Any]:
+        """Name → default of every parameter."""
+        return _literal_assignments(self.parameters_cell, self.path)
 
     def parameters(
         self,
