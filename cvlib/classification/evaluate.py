@@ -266,7 +266,8 @@ def best_thresholds(truth: Tensor, scores: Tensor, *, shared: bool = False) -> T
     `truth` bool [N, tags], `scores` [N, tags] in 0–1. A tag is said when its score
     reaches the threshold. Candidates lie midway between neighbouring scores, so none
     fits a single image's score to the last digit. `shared` gives all tags the one
-    threshold of the best mean F1. Used in book/classification/multilabel.
+    threshold of the best mean F1. A tag that none of these images has keeps 0.5: they
+    say nothing about it. Used in book/classification/multilabel.
     """
     _check_tags(truth, scores)
     if shared:
@@ -279,7 +280,8 @@ def best_thresholds(truth: Tensor, scores: Tensor, *, shared: bool = False) -> T
         candidates = _midways(given)
         said = given[:, None] >= candidates
         f1 = f1_per_tag(own[:, None].expand_as(said), said)
-        chosen.append(candidates[int(f1.argmax())])
+        best = candidates[int(f1.argmax())]
+        chosen.append(best if own.any() else torch.full_like(best, 0.5))
     return torch.stack(chosen)
 
 

@@ -76,7 +76,14 @@ def write_splits(image_set: ImageSet, file: Path) -> None:
         table.writerow([relative_path(image_set, sample), sample.split, sample.group])
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
-    partial.write_text(text.getvalue(), "utf8", newline="")
+    try:
+        partial.write_text(text.getvalue(), "utf8", newline="")
+    except UnicodeEncodeError as error:
+        partial.unlink(missing_ok=True)
+        odd = next(s.path for s in image_set.samples if not _is_utf8(str(s.path)))
+        raise SplitError(
+            f"{str(odd)!r}: its name is not UTF-8, so no list can hold it; rename it"
+        ) from error
     partial.replace(file)
 
 
@@ -184,6 +191,12 @@ def _distribute(groups: list[_Group], shares: dict[str, float], seed: int) -> No
         )
 
 
+def _is_utf8(name: str) -> bool:
+    return name == name.encode("utf8", "replace").decode()
+
+
 def _chance(seed: int, group: _Group) -> str:
     """A number drawn for a group, the same on every machine."""
-    return hashlib.sha256(f"{seed}/{group.name}".encode()).hexdigest()
+    return hashlib.sha256(
+        f"{seed}/{group.name}".encode("utf8", "surrogateescape")
+    ).hexdigest()

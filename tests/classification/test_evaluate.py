@@ -166,6 +166,12 @@ def test_a_threshold_lies_midway_between_scores():
     assert evaluate.best_thresholds(truth, scores).tolist() == pytest.approx([0.4])
 
 
+def test_a_tag_that_no_image_has_keeps_one_half():
+    truth = torch.tensor([[False, True], [False, False]])
+    scores = torch.tensor([[0.1, 0.9], [0.2, 0.3]])
+    assert evaluate.best_thresholds(truth, scores).tolist() == pytest.approx([0.5, 0.6])
+
+
 def test_a_temperature_undoes_what_made_logits_too_sure():
     generator = torch.Generator().manual_seed(0)
     honest = torch.randn(4000, 3, generator=generator)

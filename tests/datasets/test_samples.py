@@ -5,8 +5,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from cvlib.datasets.samples import ImageSet, Sample, boxes_of_masks, encode_masks
+from cvlib.datasets.samples import (
+    ImageSet,
+    Sample,
+    boxes_of_masks,
+    count_pixels,
+    encode_masks,
+)
 
 
 def sample(name: str = "a.jpg", **known: object) -> Sample:
@@ -75,3 +83,17 @@ def test_a_split_keeps_its_samples_and_all_class_names():
 
 def test_an_empty_set_counts_nothing():
     assert ImageSet(Path(), "coco", ("cat",), ()).counts().tolist() == [0]
+
+
+@given(st.integers(1, 90), st.integers(1, 90), st.randoms(use_true_random=False))
+def test_a_code_speaks_of_every_pixel_and_a_cut_one_of_fewer(height, width, chance):
+    share = chance.random()
+    drawn = [chance.random() < share for _ in range(height * width)]
+    mask = np.array(drawn, np.uint8).reshape(height, width)
+    code = encode_masks([mask])[0]["counts"]
+    assert count_pixels(code) == height * width
+    assert count_pixels(code[:-1]) != height * width
+
+
+def test_what_is_no_code_speaks_of_nothing():
+    assert [count_pixels(code) for code in (b"", b"hello world", b"~~")] == [-1] * 3

@@ -68,10 +68,10 @@ def examine(
     problems += _told(near, found, "duplicate-near", "the same picture")
     if found is not None:
         problems += [*labels.check_classes(found), *labels.check_objects(found)]
-        problems += labels.suspect_labels(found) if deep else []
+        problems += labels.suspect_labels(found, broken) if deep else []
     return Report(
         root,
-        found.format if found else "no known format",
+        found.format if found is not None else "no known format",
         len(paths),
         sum(len(s.labels) for s in found.samples) if found else 0,
         labels.counted(found) if found else {},

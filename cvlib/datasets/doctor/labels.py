@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 
@@ -50,7 +51,7 @@ def check_objects(found: ImageSet) -> Iterator[Problem]:
             yield from _empty(sample)
 
 
-def suspect_labels(found: ImageSet) -> Iterator[Problem]:
+def suspect_labels(found: ImageSet, broken: set[Path]) -> Iterator[Problem]:
     """Labels that a model trained on the other images would not give.
 
     Cross-validated probabilities of a linear model on embeddings, judged by cleanlab's
@@ -67,7 +68,8 @@ def suspect_labels(found: ImageSet) -> Iterator[Problem]:
 
     from cvlib.backbones import embed, load_backbone
 
-    own = [s for s in found.samples if len(s.labels) == 1 and s.boxes is None]
+    known = [s for s in found.samples if s.path not in broken]
+    own = [s for s in known if len(s.labels) == 1 and s.boxes is None]
     labels = np.array([int(s.labels[0]) for s in own])
     if len(own) < 20 or min(np.bincount(labels, minlength=1)[np.unique(labels)]) < 5:
         return
@@ -122,8 +124,11 @@ def _twice(sample: Sample) -> Iterator[Problem]:
 
 
 def _empty(sample: Sample) -> Iterator[Problem]:
-    for index, mask in enumerate(sample.masks):
-        if not mask.any():
+    from pycocotools import mask as coco_mask
+
+    # Of the codes: decoded, the masks of a large set would fill the memory.
+    for index, pixels in enumerate(coco_mask.area(list(sample.rles or ()))):
+        if not pixels:
             said = f"mask {index} has no pixel"
             yield Problem("mask-empty", (sample.path,), said, "warning", index)
 

@@ -79,7 +79,8 @@ class Report:
     def name(self, path: Path) -> str:
         """A path as the report shows it."""
         inside = path.is_relative_to(self.root)
-        return path.relative_to(self.root).as_posix() if inside else str(path)
+        shown = path.relative_to(self.root).as_posix() if inside else str(path)
+        return shown.encode("utf8", "backslashreplace").decode()
 
     def write_html(self, path: str | Path) -> Path:
         """One file with thumbnails that needs nothing else."""
@@ -112,17 +113,17 @@ class Report:
                 image["file_name"] = self.name(sample.path)
             _write(self.root, out / "annotations.json", json.dumps(document))
         else:
-            names = kept.class_names
+            numbers = range(len(kept.class_names))
             rows = [
                 [
                     self.name(s.path),
-                    " ".join(names[i] for i in s.labels),
+                    *(str(int(i in s.labels)) for i in numbers),
                     s.split,
                     s.group,
                 ]
                 for s in kept.samples
             ]
-            text = _csv(["image", "tags", "split", "group"], rows)
+            text = _csv(["image", *kept.class_names, "split", "group"], rows)
             _write(self.root, out / "images.csv", text)
         return out
 
@@ -284,7 +285,7 @@ def _write(root: Path, path: str | Path, text: str) -> Path:
     target = _outside(root, path)
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
-        partial.write_text(text, "utf8", newline="")
+        partial.write_text(text, "utf8", "backslashreplace", newline="")
         partial.replace(target)
     except OSError as error:
         raise DatasetError(f"cannot write {target}: {error}") from error

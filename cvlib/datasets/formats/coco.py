@@ -16,7 +16,14 @@ from typing import Any
 import numpy as np
 
 from cvlib.datasets.formats.folder import Folder, flat_names, split_name
-from cvlib.datasets.samples import ImageSet, Rle, Sample, boxes_of_masks
+from cvlib.datasets.samples import (
+    ImageSet,
+    Rle,
+    Sample,
+    boxes_of_masks,
+    count_pixels,
+    encode_polygons,
+)
 
 Entry = dict[str, Any]
 
@@ -117,14 +124,14 @@ def _read_sheet(folder: Folder, sheet: str, ids: list[int], split: str) -> list[
             continue
         objects[image_id].append(one)
     masked = any("segmentation" in o and o["segmentation"] for o in _flat(objects))
-    pointed = max((len(o.get("keypoints") or ()) for o in _flat(objects)), default=0)
+    pointed = max((len(_points(o)) for o in _flat(objects)), default=0)
     samples = []
     for image in document["images"]:
-        if not isinstance(image, dict) or "file_name" not in image:
-            said = f"wanted an image with a file_name, got {image!r:.80}"
+        if not _is_image(image):
+            said = f"wanted an image with an id and a file_name, got {image!r:.80}"
             folder.fault("annotation-unreadable", sheet, said)
             continue
-        own = objects.pop(image.get("id"), [])
+        own = objects.pop(image["id"], [])
         sample = _sample(folder, sheet, image, own, ids, masked, pointed // 3)
         if sample is not None:
             samples.append(_in_split(sample, image, split))
@@ -132,6 +139,25 @@ def _read_sheet(folder: Folder, sheet: str, ids: list[int], split: str) -> list[
         said = f"annotations of image {image_id!r}, which the sheet does not list"
         folder.fault("image-missing", sheet, said)
     return samples
+
+
+def _is_image(one: Any) -> bool:
+    return (
+        isinstance(one, dict)
+        and isinstance(one.get("id"), int | str)
+        and isinstance(one.get("file_name"), str)
+    )
+
+
+def _is_number(value: Any) -> bool:
+    """Whether it is a number that pixels can have; NaN is left to the box's check."""
+    return isinstance(value, int | float) and not abs(value) > 1e12
+
+
+def _points(one: Entry) -> list[float]:
+    """An object's keypoints, [x, y, visibility, …]; none where they are no numbers."""
+    given = one.get("keypoints")
+    return given if isinstance(given, list) and all(map(_is_number, given)) else []
 
 
 def _in_split(sample: Sample, image: Entry, split: str) -> Sample:
@@ -179,8 +205,7 @@ def _sample(
 
 def _is_object(folder: Folder, sheet: str, one: Entry, ids: list[int]) -> bool:
     box = one.get("bbox")
-    numbers = isinstance(box, list) and len(box) == 4
-    if not (numbers and all(isinstance(v, int | float) for v in box or ())):
+    if not (isinstance(box, list) and len(box) == 4 and all(map(_is_number, box))):
         said = (
             f"annotation {one.get('id')}: wanted a bbox of 4 numbers, got {box!r:.60}"
         )
@@ -190,6 +215,9 @@ def _is_object(folder: Folder, sheet: str, one: Entry, ids: list[int]) -> bool:
         said = f"annotation {one.get('id')}: no category {one.get('category_id')!r:.30}"
         folder.fault("class-unknown", sheet, said)
         return False
+    if one.get("keypoints") and not _points(one):
+        said = f"annotation {one.get('id')}: its keypoints are no list of numbers"
+        folder.fault("annotation-unreadable", sheet, said)
     return True
 
 
@@ -198,21 +226,25 @@ def _rle(folder: Folder, name: str, one: Entry, size: tuple[int, int]) -> Rle:
     from pycocotools import mask as coco_mask
 
     found, (height, width) = one.get("segmentation"), size
-    empty = {"size": [height, width], "counts": b""}
     nothing = coco_mask.encode(np.zeros((height, width), np.uint8, order="F"))
     try:
         if not found:
             return nothing
         if isinstance(found, list):
-            parts = coco_mask.frPyObjects(found, height, width)
-            return coco_mask.merge(parts)
+            return encode_polygons(found, size)
         if list(found["size"]) != [height, width]:
             said = f"a mask is {found['size']}, the image {[height, width]}"
             folder.fault("mask-size", name, said)
             return nothing
-        if isinstance(found["counts"], list):
+        counts = found["counts"]
+        if not isinstance(counts, list):
+            counts = str(counts).encode()
+        told = sum(counts) if isinstance(counts, list) else count_pixels(counts)
+        if told != height * width or min(counts) < 0:
+            raise ValueError(f"its counts do not fill {height} × {width} pixels")
+        if isinstance(counts, list):
             return coco_mask.frPyObjects(found, height, width)
-        return empty | {"counts": str(found["counts"]).encode()}
+        return {"size": [height, width], "counts": counts}
     except Exception as error:  # pycocotools raises bare ones
         folder.fault("annotation-unreadable", name, f"a mask cannot be read: {error}")
         return nothing
@@ -221,7 +253,7 @@ def _rle(folder: Folder, name: str, one: Entry, size: tuple[int, int]) -> Rle:
 def _keypoints(objects: list[Entry], count: int) -> Any:
     found = np.zeros((len(objects), count, 3), np.float32)
     for row, one in zip(found, objects, strict=True):
-        given = one.get("keypoints") or []
+        given = _points(one)
         if len(given) == 3 * count:
             row[:] = np.reshape(given, (count, 3))
     return found

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from cvlib.datasets.registry import DatasetError, list_files
-from cvlib.datasets.samples import IMAGE_SUFFIXES, ImageSet, Problem, Sample
+from cvlib.datasets.samples import IMAGE_SUFFIXES, SPLITS, ImageSet, Problem, Sample
 
 SPLIT_NAMES = {
     "training": "train",
@@ -46,6 +46,7 @@ class Folder:
 
     def __post_init__(self) -> None:
         self._documents: dict[str, Any] = {}
+        self._names: dict[str, str] = {}  # image → the name it was first asked by
 
     @cached_property
     def files(self) -> list[str]:
@@ -90,18 +91,20 @@ class Folder:
         """The image an annotation names, relative to the root; "" if there is none.
 
         Looked for below each of `folders`; else anywhere by its bare name, because
-        tools export paths of the machine they ran on.
+        tools export paths of the machine they ran on, but never in another split or
+        in place of an image that another annotation names.
         """
         plain = str(name).replace("\\", "/")
         known = set(self.images)
         for folder in folders:
             place = (PurePosixPath(folder) / plain).as_posix()
             if place in known:
-                return place
+                return self._taken(place, plain, sheet)
         bare = PurePosixPath(plain).name
         same = self._by_name.get(bare) or self._by_name.get(PurePosixPath(bare).stem)
-        if same and len(same) == 1:
-            return same[0]
+        near = {part for place in (plain, *folders) for part in _splits_in(place)}
+        if same and len(same) == 1 and not (near and set(_splits_in(same[0])) - near):
+            return self._taken(same[0], plain, sheet)
         leads_out = plain.startswith("/") or ".." in PurePosixPath(plain).parts
         if leads_out or plain[1:2] == ":":
             said = f"names {name!r}, which is outside the folder; it is not read"
@@ -110,6 +113,15 @@ class Folder:
             said = f"{sheet} names {name!r}, which is not there"
             self.fault("image-missing", plain, said)
         return ""
+
+    def _taken(self, image: str, named: str, sheet: str) -> str:
+        """The image, unless it is there for another name: then one of both is not."""
+        first = self._names.setdefault(image, named)
+        if first != named:
+            missing = first if image.endswith(named) else named
+            said = f"{sheet} names {missing!r}, which is not there"
+            self.fault("image-missing", missing, said)
+        return image if first == named or image.endswith(named) else ""
 
     def canvas_size(
         self, image: str, stated: tuple[int, int] | None = None
@@ -198,6 +210,17 @@ class Folder:
             said = "is a link that leads out of the folder or nowhere; it is not read"
             self.fault("path-outside", name, said)
         return inside
+
+
+def split_of_path(path: str) -> str:
+    """The split that a path's first such folder is named after, "" without one."""
+    return next(iter(_splits_in(path)), "")
+
+
+def _splits_in(path: str) -> dict[str, None]:
+    """The splits that folders of a path are named after, in order."""
+    parts = map(split_name, PurePosixPath(path).parts)
+    return {part: None for part in parts if part in SPLITS}
 
 
 def split_name(name: str) -> str:

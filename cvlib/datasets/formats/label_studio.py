@@ -14,7 +14,7 @@ import numpy as np
 
 from cvlib.datasets.formats.folder import Folder
 from cvlib.datasets.formats.outlines import outlined
-from cvlib.datasets.samples import ImageSet
+from cvlib.datasets.samples import IMAGE_SUFFIXES, ImageSet
 
 Shape = tuple[str, Any]
 
@@ -65,7 +65,9 @@ def _image(folder: Folder, sheet: str, task: dict[str, Any]) -> str:
     if not text:
         folder.fault("image-missing", sheet, f"task {task.get('id')} names no image")
         return ""
-    parts = urlsplit(text[0])
+    # Other columns of the task, such as a camera's name, are text too.
+    ends = (v for v in text if urlsplit(v.lower()).path.endswith(IMAGE_SUFFIXES))
+    parts = urlsplit(next(ends, text[0]))
     path = parse_qs(parts.query).get("d", [parts.path])[0]
     bare = PurePosixPath(unquote(path).replace("\\", "/")).name
     without = bare.partition("-")[2]

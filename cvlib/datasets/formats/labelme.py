@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from cvlib.datasets.formats.folder import Folder
+from cvlib.datasets.formats.folder import Folder, split_of_path
 from cvlib.datasets.formats.outlines import outlined
 from cvlib.datasets.samples import ImageSet
 
@@ -38,7 +38,7 @@ def read(folder: Folder) -> ImageSet:
             shapes = [
                 s for one in document["shapes"] for s in _shape(folder, sheet, one)
             ]
-            found.append((image, shapes, ""))
+            found.append((image, shapes, split_of_path(image)))
     return outlined(folder, "labelme", found)
 
 

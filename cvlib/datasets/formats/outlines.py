@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from cvlib.datasets.formats.folder import Folder
-from cvlib.datasets.samples import ImageSet, Rle, Sample
+from cvlib.datasets.samples import ImageSet, Rle, Sample, encode_polygons
 
 Shape = tuple[str, Any]
 
@@ -48,10 +48,7 @@ def outlined(
 
 
 def _rle(points: Any, size: tuple[int, int]) -> Rle:
-    from pycocotools import mask as coco_mask
-
     if len(points) == 2:
         (left, top), (right, bottom) = points
         points = np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
-    parts = coco_mask.frPyObjects([np.asarray(points).ravel().tolist()], *size)
-    return coco_mask.merge(parts)
+    return encode_polygons([points], size)

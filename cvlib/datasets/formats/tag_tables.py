@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cvlib.datasets.formats.folder import Folder, flat_names, split_name
+from cvlib.datasets.formats.folder import Folder, FormatError, flat_names, split_name
 from cvlib.datasets.samples import ImageSet, Sample
 
 FILES = ("image", "path", "filename", "file_name", "fname", "file", "name")
@@ -33,24 +33,32 @@ def read(folder: Folder) -> ImageSet:
     """Every row's image; names as the columns stand, or sorted from the one column."""
     sheet = _sheet(folder)
     rows, columns = _rows(folder, sheet)
-    file = next(name for name in FILES if name in columns)
+    file = next((name for name in FILES if name in columns), "")
+    if not file:
+        raise FormatError(
+            f"{folder.root / sheet}: wanted a column of files, named one of "
+            f"{', '.join(FILES)}; it has {', '.join(columns) or 'none'}"
+        )
     column = next((name for name in TAGS if name in columns), None)
-    names = [c for c in columns if c and c != file and c not in OTHERS]
+    names = [c for c in columns if c != file and c not in OTHERS]
     if column:
         names = sorted({tag for row in rows for tag in _words(row[column])})
-    samples = []
+    samples: dict[str, Sample] = {}
     for row in rows:
         image = folder.image(row[file] or "", sheet, folders=("", "images", "train"))
         if not image:
             continue
         said = _words(row[column]) if column else [n for n in names if _is_yes(row[n])]
         labels = np.array(sorted({names.index(tag) for tag in said}), np.int64)
+        if image in samples:  # a row a tag: the image has the tags of all its rows
+            labels = np.union1d(labels, samples[image].labels)
         size = folder.canvas_size(image)
         split, group = _split(row), row.get("group") or ""
-        samples.append(
-            Sample(folder.root / image, size, labels, split=split, group=group)
+        samples[image] = Sample(
+            folder.root / image, size, labels, split=split, group=group
         )
-    return ImageSet(folder.root, "tags", tuple(names), tuple(samples))
+    folder.unannotated(samples.values())
+    return ImageSet(folder.root, "tags", tuple(names), tuple(samples.values()))
 
 
 def write(image_set: ImageSet, out: Path) -> dict[str, str]:
@@ -96,7 +104,7 @@ def _rows(
     try:
         text = (folder.root / sheet).read_text("utf-8-sig")
         table = csv.DictReader(io.StringIO(text, newline=""))
-        columns = list(table.fieldnames or [])
+        columns = [name for name in table.fieldnames or [] if name]
         return [{k: v or "" for k, v in row.items() if k} for row in table], columns
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         if not quiet:

@@ -8,6 +8,7 @@ left and top. Source: the VOC2012 development kit, section 4.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path, PurePosixPath
 from typing import Any
 from xml.sax.saxutils import escape
@@ -71,16 +72,15 @@ def _sheets(folder: Folder) -> list[str]:
 def _splits(folder: Folder) -> dict[str, str]:
     """Stem → split, from the lists; `trainval` says nothing that the others do not."""
     found: dict[str, str] = {}
+    known = {PurePosixPath(image).stem for image in folder.images}
     for name in folder.under("ImageSets/Main", suffix=".txt"):
         split = split_name(PurePosixPath(name).stem)
         if split in ("train", "valid", "test"):
             for line in folder.text(name).splitlines():
                 if line.strip():
-                    found[
-                        line.split()[0]
-                        if " -1" in line or " 1" in line
-                        else line.strip()
-                    ] = split
+                    flagged = re.fullmatch(r"(.+?)\s+(-1|0|1)", line.strip())
+                    stem = line.strip() if line.strip() in known else ""
+                    found[stem or (flagged[1] if flagged else line.strip())] = split
     return found
 
 
@@ -124,8 +124,12 @@ def _entry(
             said = "wanted an object with xmin, ymin, xmax and ymax in its bndbox"
             folder.fault("annotation-unreadable", sheet, said)
             continue
+        said = (one.findtext("name") or "").strip()
+        if not said:
+            folder.fault("class-unknown", sheet, "wanted an object with a name")
+            continue
         boxes.append([corners[0] - 1, corners[1] - 1, corners[2], corners[3]])
-        classes.append((one.findtext("name") or "").strip())
+        classes.append(said)
     found = np.array(boxes, np.float32).reshape(-1, 4)
     labels = np.zeros(len(classes), np.int64)
     split = splits.get(stem, "")
@@ -145,9 +149,12 @@ def _number(parent: Any, key: str) -> float:
     """A child's number; NaN when it has none, 0 for a missing size."""
     text = parent.findtext(key) if parent is not None else None
     try:
-        return float(text or "")
+        found = float(text or "")
     except ValueError:
-        return 0.0 if key in ("height", "width") else float("nan")
+        found = float("nan")
+    if np.isfinite(found):
+        return found
+    return 0.0 if key in ("height", "width") else float("nan")
 
 
 def _xml(name: str, sample: Sample, class_names: tuple[str, ...]) -> str:

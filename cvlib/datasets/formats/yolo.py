@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cvlib.datasets.formats.folder import Folder, FormatError, flat_names, split_name
-from cvlib.datasets.samples import ImageSet, Sample, boxes_of_masks
+from cvlib.datasets.formats.folder import Folder, FormatError, flat_names, split_of_path
+from cvlib.datasets.samples import ImageSet, Sample, boxes_of_masks, encode_polygons
 
 Floats = NDArray[np.float64]
 
@@ -94,13 +94,30 @@ def _names(folder: Folder, *, quiet: bool = False) -> list[str]:
                 continue
             names = found.get("names") if isinstance(found, dict) else None
             if isinstance(names, dict):
-                names = [names[key] for key in sorted(names)]
+                names = _in_order(folder, sheet, names, quiet=quiet)
             if isinstance(names, list):
                 return [str(name) for name in names]
     for sheet in ("classes.txt", "labels/classes.txt"):
         if sheet in folder.files and not quiet:
             return [x.strip() for x in folder.text(sheet).splitlines() if x.strip()]
     return []
+
+
+def _in_order(
+    folder: Folder, sheet: str, names: dict[Any, Any], *, quiet: bool
+) -> list[Any]:
+    """Names by their numbers; a number that is left out is a class without images."""
+    try:
+        numbered = {int(number): name for number, name in names.items()}
+        last = max(numbered, default=-1)
+        if min(numbered, default=0) < 0 or last > 99_999:
+            raise ValueError("out of range")
+    except (TypeError, ValueError):
+        if not quiet:
+            said = f"wanted names with numbers from 0, got {names!r:.80}"
+            folder.fault("annotation-unreadable", sheet, said)
+        return []
+    return [numbered.get(number, f"class {number}") for number in range(last + 1)]
 
 
 def _sheet_of(image: str) -> str:
@@ -110,12 +127,6 @@ def _sheet_of(image: str) -> str:
         parts[parts.index("images")] = "labels"
         return "/".join(parts)
     return "/".join(["labels", *parts])
-
-
-def _split_of(image: str) -> str:
-    folders = [split_name(part) for part in PurePosixPath(image).parts[:-1]]
-    others = [part for part in folders if part not in ("images", "all")]
-    return others[0] if others else ""
 
 
 def _sample(folder: Folder, image: str, sheet: str, names: list[str]) -> Sample:
@@ -160,7 +171,7 @@ def _sample(folder: Folder, image: str, sheet: str, names: list[str]) -> Sample:
             else None
             if labels
             else (),
-            split=_split_of(image),
+            split=split_of_path(image),
         )
     )
 
@@ -175,13 +186,10 @@ def _values(line: str) -> list[float] | None:
 
 def _rle(outline: Floats | None, box: Floats, height: int, width: int) -> Any:
     """A polygon's mask; a box's own area where there is no polygon."""
-    from pycocotools import mask as coco_mask
-
     if outline is None:
         left, top, right, bottom = box
         outline = np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
-    parts = coco_mask.frPyObjects([outline.ravel().tolist()], height, width)
-    return coco_mask.merge(parts)
+    return encode_polygons([outline], (height, width))
 
 
 def _line(sample: Sample, index: int) -> str:

@@ -1,6 +1,7 @@
 """`cvlib doctor` at the command line."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from typer.testing import CliRunner, Result
 
 from cvlib.cli import app
 from cvlib.datasets import fetch
+from tests.datasets.formats.sets import image_file
 
 
 def run(*words: str | Path) -> Result:
@@ -65,3 +67,14 @@ def test_a_cleaned_list_keeps_the_test_images(leaky: Path, tmp_path: Path):
     rows = (tmp_path / "cleaned" / "images.csv").read_text().splitlines()
     assert len(rows) > 1
     assert all(",test," in row for row in rows[1:])
+
+
+def test_a_name_that_is_not_utf8_is_reported_and_no_crash(tmp_path: Path):
+    odd = tmp_path / "set" / "mug" / os.fsdecode(b"caf\xe9.jpg")
+    for path in (odd, tmp_path / "set" / "jar" / "b.jpg"):
+        image_file(path)
+    files = ["--json", tmp_path / "a.json", "--html", tmp_path / "a.html"]
+    found = run(tmp_path / "set", *files, "--fix", tmp_path / "out")
+    assert found.exit_code in (0, 1) and "Traceback" not in found.output
+    assert json.loads((tmp_path / "a.json").read_text())["images"] == 2
+    assert found.exception is None or isinstance(found.exception, SystemExit)

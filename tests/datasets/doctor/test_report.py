@@ -2,11 +2,12 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
-from cvlib.datasets import DatasetError, formats
+from cvlib.datasets import DatasetError, fetch, formats
 from cvlib.datasets.doctor import Report, examine
 from tests.datasets.formats.sets import boxed
 
@@ -49,6 +50,18 @@ def test_nothing_is_written_into_the_examined_folder(report: Report):
     for write in (report.write_html, report.write_json, report.write_cleaned):
         with pytest.raises(DatasetError, match="never writes"):
             write(report.root / "out")
+
+
+def test_a_cleaned_list_of_classes_keeps_names_of_two_words(tmp_path: Path):
+    for own, name in (("mug", "polo shirt"), ("bowl", "dress")):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        source = min((fetch("pantry/products") / "train" / own).iterdir())
+        shutil.copyfile(source, tmp_path / "set" / name / f"{own}.jpg")
+    out = examine(tmp_path / "set").write_cleaned(tmp_path / "out")
+    shutil.copytree(tmp_path / "set", out, dirs_exist_ok=True)
+    found = formats.read(out / "images.csv")
+    assert found.class_names == ("dress", "polo shirt")
+    assert [s.labels.tolist() for s in found.samples] == [[0], [1]]
 
 
 def test_a_cleaned_list_drops_clips_and_says_why(report: Report, tmp_path: Path):

@@ -144,3 +144,41 @@ def test_one_file_can_be_named_instead_of_its_folder(tmp_path: Path):
     root = sheet(tmp_path, BOX)
     (root / "annotations" / "instances_val2017.json").rename(root / "mine.json")
     assert len(formats.read(root / "mine.json")) == 1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"segmentation": [[1, 1, float("nan"), 5, 3, 9]]}, "3 or more points"),
+        ({"segmentation": [[1, 1, 5, 5]]}, "3 or more points"),
+        ({"segmentation": {"size": [*SIZE], "counts": "hello"}}, "do not fill"),
+        ({"segmentation": {"size": [*SIZE], "counts": ""}}, "do not fill"),
+        ({"segmentation": {"size": [*SIZE], "counts": [10, 100]}}, "do not fill"),
+        ({"keypoints": 5}, "no list of numbers"),
+        ({"keypoints": ["a", "b", "c"]}, "no list of numbers"),
+        ({"bbox": [0, 1, 10**400, 3]}, "bbox of 4 numbers"),
+    ],
+)
+def test_a_field_that_cannot_be_is_a_fault_and_no_crash(tmp_path: Path, wrong, said):
+    root = sheet(tmp_path, {**BOX, **wrong})
+    with pytest.raises(FormatError, match=said):
+        formats.read(root)
+    problems = []
+    formats.read(root, problems=problems)
+    assert [p.kind for p in problems] == ["annotation-unreadable"]
+
+
+def test_an_outline_far_outside_costs_no_more_than_its_frame(tmp_path: Path):
+    far = [[-1e9, -1e9, 1e9, -1e9, 1e9, 1e9, -1e9, 1e9]]
+    sample = read_one(sheet(tmp_path, {**BOX, "segmentation": far}))
+    assert sample.masks.all()
+
+
+def test_an_image_whose_id_is_a_list_is_a_fault(tmp_path: Path):
+    root = sheet(tmp_path, BOX)
+    path = root / "annotations" / "instances_val2017.json"
+    document = json.loads(path.read_text())
+    document["images"][0]["id"] = [1]
+    path.write_text(json.dumps(document))
+    with pytest.raises(FormatError, match="an id and a file_name"):
+        formats.read(root)

@@ -36,3 +36,24 @@ def test_same_names_in_two_folders_are_told_apart():
     paths = [Path("set/x/a.jpg"), Path("set/y/a.jpg")]
     found = ImageSet(Path("set"), "", (), tuple(Sample(p, (1, 1)) for p in paths))
     assert flat_names(found) == ["x__a.jpg", "y__a.jpg"]
+
+
+def test_a_missing_image_is_not_replaced_from_another_split(tmp_path: Path):
+    image_file(tmp_path / "train" / "7.jpg")
+    image_file(tmp_path / "test" / "8.jpg")
+    folder = Folder(tmp_path, problems := [])
+    assert folder.image("7.jpg", "test/x.json", folders=("", "test")) == ""
+    assert [p.kind for p in problems] == ["image-missing"]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_missing_image_is_not_replaced_by_one_that_has_its_own_entry(
+    tmp_path: Path, order: int
+):
+    image_file(tmp_path / "cam1" / "7.jpg")
+    folder = Folder(tmp_path, problems := [])
+    for name in ["cam1/7.jpg", "cam2/7.jpg"][::order]:
+        folder.image(name, "all.json")
+    assert [p.message for p in problems] == [
+        "all.json names 'cam2/7.jpg', which is not there"
+    ]

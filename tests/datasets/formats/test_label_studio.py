@@ -64,3 +64,11 @@ def test_a_local_address_is_taken_by_its_name(tmp_path: Path):
 def test_a_result_that_is_none_is_a_fault(tmp_path: Path):
     with pytest.raises(FormatError, match="a result is"):
         formats.read(export(tmp_path, result("rectanglelabels", x=1)))
+
+
+def test_another_column_of_the_task_is_not_taken_for_its_image(tmp_path: Path):
+    root = export(tmp_path, BOX)
+    (task,) = json.loads((root / "export.json").read_text())
+    task["data"] = {"camera": "north", **task["data"]}
+    (root / "export.json").write_text(json.dumps([task]))
+    assert len(formats.read(root)) == 1

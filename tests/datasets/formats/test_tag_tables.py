@@ -55,3 +55,28 @@ def test_tags_survive_the_way_there_and_back(tmp_path: Path):
     assert [(s.path.name, s.labels.tolist(), s.split) for s in after.samples] == [
         (s.path.name, s.labels.tolist(), s.split) for s in before.samples
     ]
+
+
+def test_a_table_with_row_numbers_and_no_name_for_them_is_read(tmp_path: Path):
+    text = ",image,mug,jar\n0,a.jpg,0,1\n1,b.jpg,1,1\n"
+    found = formats.read(table(tmp_path, text, "a.jpg", "b.jpg"))
+    assert found.class_names == ("mug", "jar")
+
+
+def test_the_rows_of_one_image_are_its_tags_and_an_unlisted_image_is_noted(
+    tmp_path: Path,
+):
+    text = "image,label\na.jpg,mug\na.jpg,jar\n"
+    root = table(tmp_path, text, "a.jpg", "b.jpg")
+    found = formats.read(root, problems=(problems := []))
+    (sample,) = found.samples
+    assert named(found, sample) == ["jar", "mug"]
+    assert [(p.kind, p.paths[0].name) for p in problems] == [
+        ("annotation-missing", "b.jpg")
+    ]
+
+
+def test_a_named_table_without_files_says_what_it_wanted(tmp_path: Path):
+    root = table(tmp_path, "brand,mug\nMolvi,1\n", "a.jpg")
+    with pytest.raises(FormatError, match=r"a column of files.*brand, mug"):
+        formats.read(root / "tags.csv")

@@ -96,3 +96,24 @@ def test_labels_without_boxes_are_refused(tmp_path: Path):
     found = ImageSet(tmp_path / "in", "classes", ("mug",), (sample,))
     with pytest.raises(FormatError, match="VOC holds boxes"):
         formats.write(found, tmp_path / "out", format="voc")
+
+
+@pytest.mark.parametrize("line", ["IMG 1", "IMG 1  1", "IMG 1 -1"])
+def test_a_list_may_flag_its_images_and_names_may_end_in_a_number(tmp_path: Path, line):
+    root = sheet(tmp_path, (1, 1, 5, 5))
+    (root / "JPEGImages" / "a.jpg").rename(root / "JPEGImages" / "IMG 1.jpg")
+    (root / "Annotations" / "a.xml").rename(root / "Annotations" / "IMG 1.xml")
+    lists = root / "ImageSets" / "Main"
+    lists.mkdir(parents=True)
+    (lists / "test.txt").write_text(f"{line}\n")
+    assert formats.read(root).samples[0].split == "test"
+
+
+def test_an_endless_size_and_an_object_without_a_name_are_no_crash(tmp_path: Path):
+    root = sheet(tmp_path, (1, 1, 5, 5))
+    path = root / "Annotations" / "a.xml"
+    size = "<size><width>inf</width><height>inf</height></size>"
+    text = path.read_text().replace("<name>mug</name>", "")
+    path.write_text(text.replace("</annotation>", f"{size}</annotation>"))
+    formats.read(root, problems=(problems := []))
+    assert [p.kind for p in problems] == ["class-unknown"]

@@ -45,6 +45,28 @@ def test_names_may_be_a_table(tmp_path: Path):
     assert formats.read(root).class_names == ("mug", "jar")
 
 
+def test_names_go_by_their_numbers_and_a_gap_is_a_class(tmp_path: Path):
+    root = lines(tmp_path, names='{"10": lid, "2": jar, "0": mug}')
+    names = formats.read(root).class_names
+    assert len(names) == 11
+    assert (names[0], names[1], names[2], names[10]) == ("mug", "class 1", "jar", "lid")
+
+
+def test_names_with_other_keys_are_a_fault(tmp_path: Path):
+    root = lines(tmp_path, names="{0: mug, x: jar}")
+    with pytest.raises(FormatError, match="numbers from 0"):
+        formats.read(root)
+
+
+def test_the_split_is_the_first_folder_named_after_one(tmp_path: Path):
+    image_file(tmp_path / "dataset" / "images" / "test" / "a.jpg")
+    sheet = tmp_path / "dataset" / "labels" / "test" / "a.txt"
+    sheet.parent.mkdir(parents=True)
+    sheet.write_text("0 0.5 0.5 0.5 0.5")
+    (tmp_path / "data.yaml").write_text("names: [mug]\n")
+    assert formats.read(tmp_path).samples[0].split == "test"
+
+
 @pytest.mark.parametrize(
     ("line", "kind"),
     [
