@@ -352,14 +352,18 @@ def test_the_clusters_manifest_is_valid_kubernetes(root: Path):
 def test_the_clusters_parts_name_each_other(root: Path):
     parts = {(d["kind"], d["metadata"]["name"]): d for d in manifest(root)}
     stateful = parts["StatefulSet", "qdrant"]["spec"]
-    service = parts["Service", stateful["serviceName"]]["spec"]
+    peers = parts["Service", stateful["serviceName"]]["spec"]
+    clients = parts["Service", "qdrant"]["spec"]
     container = stateful["template"]["spec"]["containers"][0]
     labels = stateful["template"]["metadata"]["labels"]
-    assert service["clusterIP"] == "None"
-    assert service["selector"].items() <= labels.items()
+    assert peers["clusterIP"] == "None" and "clusterIP" not in clients
+    assert peers["selector"] == clients["selector"]
+    assert peers["selector"].items() <= labels.items()
+    assert f".{stateful['serviceName']}:6335" in container["command"][-1]
     assert stateful["selector"]["matchLabels"].items() <= labels.items()
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
-    assert ports == {port["name"]: port["port"] for port in service["ports"]}
+    served = [*clients["ports"], *peers["ports"]]
+    assert ports == {port["name"]: port["port"] for port in served}
     mounts = {mount["name"] for mount in container["volumeMounts"]}
     assert mounts == {v["metadata"]["name"] for v in stateful["volumeClaimTemplates"]}
 
