@@ -20,6 +20,7 @@ from cvlib.datasets.splits import (
     Fractions,
     SplitError,
     assign,
+    check_groups,
     read_splits,
     write_splits,
 )
@@ -47,38 +48,52 @@ def load(
     named = {sample.split for sample in found.samples}
     if {"train", "valid", "test"} <= named:
         return found
-    if named & set(SPLITS):
-        return _completed(found, named, seed, group_by, fractions)
-    for file in _places(found.root, data):
-        if file.is_file():
-            found = read_splits(found, file)
-            break
-    if all(sample.split for sample in found.samples):
-        return found
-    drawn = assign(found, fractions=fractions, seed=seed, group_by=group_by)
-    _keep(drawn, _places(found.root, data))
-    return drawn
+    if not named & set(SPLITS):
+        return _drawn(found, data, seed, group_by, fractions)
+    _refuse_without_test(found, named)
+    rest = fractions[0] + fractions[1]
+    shares = (fractions[0] / rest, fractions[1] / rest, 0.0)
+    drawn = _drawn(_undecided(found), data, seed, group_by, shares)
+    new = {sample.path: sample for sample in drawn.samples}
+    return found.having(new.get(s.path, s) for s in found.samples)
 
 
-def _completed(
+def _drawn(
     found: ImageSet,
-    named: set[str],
+    data: str | Path,
     seed: int,
     group_by: str | None,
     fractions: Fractions,
 ) -> ImageSet:
-    """A split without valid gets one out of train; one without test is refused."""
+    """Every image in a split: as written down, else drawn now and written down."""
+    kept = with_kept_splits(found, data)
+    if kept is not found:
+        check_groups(found, kept, group_by)
+    if all(sample.split for sample in kept.samples):
+        return kept
+    drawn = assign(kept, fractions=fractions, seed=seed, group_by=group_by)
+    _keep(drawn, _places(found.root, data))
+    return drawn
+
+
+def with_kept_splits(found: ImageSet, data: str | Path) -> ImageSet:
+    """The set with the splits that an earlier `load` wrote down, or you; else itself.
+
+    Raises SplitError for a file that is not what it should be.
+    """
+    for file in _places(found.root, data):
+        if file.is_file():
+            return read_splits(found, file)
+    return found
+
+
+def _refuse_without_test(found: ImageSet, named: set[str]) -> None:
     if "test" not in named or "train" not in named:
         raise SplitError(
             f"{found.root} has {', '.join(sorted(filter(None, named)))} and no "
             f"{'test' if 'train' in named else 'train'} images. Give it such a folder, "
             "or put all images together and let the split be drawn"
         )
-    rest = fractions[0] + fractions[1]
-    shares = (fractions[0] / rest, fractions[1] / rest, 0.0)
-    drawn = assign(_undecided(found), fractions=shares, seed=seed, group_by=group_by)
-    new = {sample.path: sample for sample in drawn.samples}
-    return found.having(new.get(s.path, s) for s in found.samples)
 
 
 def _undecided(found: ImageSet) -> ImageSet:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,9 +74,9 @@ class Sample:
                 f"got {len(self.rles)}"
             )
 
-    @cached_property
+    @property
     def masks(self) -> NDArray[np.uint8]:
-        """The objects' masks, uint8 [N, H, W], decoded."""
+        """The objects' masks, uint8 [N, H, W], decoded anew: ask once, and keep it."""
         if not self.rles:
             return np.zeros((0, *self.canvas_size), np.uint8)
         from pycocotools import mask as coco_mask

@@ -114,6 +114,29 @@ def read_splits(image_set: ImageSet, file: Path) -> ImageSet:
     return image_set.having(samples)
 
 
+def check_groups(found: ImageSet, kept: ImageSet, group_by: str | None) -> None:
+    """Refuse to draw more by other groups than a file of splits was drawn by.
+
+    found: the set as its annotations are; kept: the same with the file's splits. Raises
+    SplitError when `group_by` gives kept images other groups than the file does, and
+    when images are new and nothing says to which of the file's groups they belong.
+    """
+    pairs = zip(_grouped(found, group_by), kept.samples, strict=True)
+    other = [(a, b) for a, b in pairs if b.split and b.group not in ("", a.group)]
+    new = [relative_path(found, s) for s in kept.samples if not s.split]
+    if not other or not (new or group_by):
+        return
+    asked, written = other[0]
+    if group_by:
+        said = f"group_by puts {relative_path(found, asked)!r} into {asked.group!r}, "
+        said += f"splits.csv into {written.group!r}"
+    else:
+        said = f"{len(new)} images are new, such as {new[0]!r}; splits.csv has groups"
+    raise SplitError(
+        f"{said}: give the group_by it was drawn by, or delete it to draw again"
+    )
+
+
 def _grouped(image_set: ImageSet, pattern: str | None) -> Sequence[Sample]:
     """Samples with a group each: their own, the pattern's, or their path."""
     paths = [

@@ -17,6 +17,8 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from cvlib.datasets import fetch
 from cvlib.datasets.doctor import examine
+from cvlib.datasets.doctor.duplicates import find_near_copies
+from cvlib.datasets.doctor.files import Facts
 
 COUNT = int(os.environ.get("CVLIB_BENCH_IMAGES", "10000"))
 
@@ -43,6 +45,27 @@ def test_cvlib_doctor(images: Path, benchmark: BenchmarkFixture):
     memory = psutil.Process().memory_info().rss
     benchmark.extra_info |= {"images": report.images, "memory_mb": memory / 1e6}
     assert report.images == COUNT
+
+
+@pytest.mark.parametrize("noise", [3, 25])
+@pytest.mark.benchmark(group="doctor-one-camera")
+def test_near_copies_among_frames_of_one_camera(
+    noise: int, benchmark: BenchmarkFixture
+):
+    """The hardest case: every frame is a candidate for being every other's copy."""
+    generator = np.random.default_rng(0)
+    frames = COUNT // 4
+    scene = generator.uniform(0, 200, (12, 12)).repeat(4, axis=0).repeat(4, axis=1)
+    facts = []
+    for number in range(frames):
+        frame = scene + generator.normal(0, noise, scene.shape)
+        left, top = generator.integers(0, 38, 2)
+        frame[top : top + 10, left : left + 10] = generator.uniform(0, 255)
+        thumb = frame.clip(0, 255).astype(np.uint8)
+        facts.append(Facts(Path(f"{number}.jpg"), digest=str(number), thumb=thumb))
+    benchmark.extra_info["frames"] = frames
+    groups = benchmark.pedantic(find_near_copies, args=[facts], rounds=1)
+    benchmark.extra_info["in a group"] = sum(map(len, groups))
 
 
 @pytest.mark.benchmark(group="doctor")

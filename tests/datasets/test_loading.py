@@ -131,3 +131,50 @@ def test_what_is_no_data_says_so(tmp_path: Path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(DatasetError, match="in no known format"):
         load(tmp_path / "empty")
+
+
+def grouped(tmp_path: Path) -> Path:
+    root = folder(tmp_path / "set", 20)
+    load(root, group_by=r"(.+)_\d+$")
+    return root
+
+
+def test_the_groups_of_before_are_kept_and_others_refused(tmp_path: Path):
+    root = grouped(tmp_path)
+    load(root)
+    load(root, group_by=r"(.+)_\d+$")
+    with pytest.raises(SplitError, match=r"group_by puts .* into .*splits\.csv into"):
+        load(root, group_by=r"(mug|jar)")
+
+
+def test_a_later_group_by_is_not_ignored(tmp_path: Path):
+    root = folder(tmp_path / "set", 20)
+    load(root)
+    with pytest.raises(SplitError, match="delete it to draw again"):
+        load(root, group_by=r"(.+)_\d+$")
+
+
+def test_new_images_of_a_grouped_set_want_its_pattern(tmp_path: Path):
+    root = grouped(tmp_path)
+    image_file(root / "mug" / "mug0_99.jpg")
+    with pytest.raises(
+        SplitError, match=r"1 images are new, such as 'mug/mug0_99\.jpg"
+    ):
+        load(root)
+    found = load(root, group_by=r"(.+)_\d+$")
+    own = {s.split for s in found.samples if s.path.stem in ("mug0_0", "mug0_99")}
+    assert len(own) == 1
+
+
+def test_a_valid_out_of_train_is_written_and_kept(tmp_path: Path):
+    root = folder(tmp_path / "set", 20, splits=("train", "test"))
+    first = {str(s.path): s.split for s in load(root).samples}
+    assert "test/" not in (root / "splits.csv").read_text()
+    image_file(root / "train" / "mug" / "new.jpg")
+    second = {str(s.path): s.split for s in load(root, seed=7).samples}
+    assert first.items() <= second.items()
+
+
+def test_one_image_is_no_data_set(tmp_path: Path):
+    with pytest.raises(DatasetError, match="is one image; wanted a folder"):
+        load(image_file(tmp_path / "a.jpg"))

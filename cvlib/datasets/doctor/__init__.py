@@ -20,12 +20,18 @@ from pathlib import Path
 from typing import TypeVar
 
 from cvlib.datasets.doctor.report import Report
+from cvlib.datasets.formats.folder import is_mask
 from cvlib.datasets.registry import DatasetError, list_files
 from cvlib.datasets.samples import IMAGE_SUFFIXES, ImageSet, Problem
 
 __all__ = ["Report", "examine"]
 
 T = TypeVar("T")
+# What phones, cameras and drawing programs save, and this book's tools do not read.
+OTHER_SUFFIXES = (
+    *(".heic", ".heif", ".avif", ".jxl", ".jp2", ".jfif", ".psd", ".svg"),
+    *(".cr2", ".cr3", ".nef", ".arw", ".dng"),
+)
 
 
 def examine(
@@ -53,7 +59,10 @@ def examine(
         raise DatasetError(f"wanted a folder, found {what} at {root}")
     problems: list[Problem] = []
     found = _read(root, problems)
-    paths = _image_files(root, problems)
+    problems += _not_read(root)
+    paths = _image_files(root, found, problems)
+    if not paths:
+        problems.append(Problem("nothing-read", (root,), "holds no image"))
     looks = files.look_at_all(paths, workers=workers or os.cpu_count() or 1)
     facts = list(_shown(looks, len(paths)) if progress else looks)
     # A reader needs the header only, and would name the same file once more.
@@ -83,21 +92,33 @@ def examine(
 
 def _read(root: Path, problems: list[Problem]) -> ImageSet | None:
     from cvlib.datasets import formats
+    from cvlib.datasets.loading import with_kept_splits
 
     try:
-        return formats.read(root, problems=problems)
+        found = formats.read(root, problems=problems)
     except DatasetError as error:
         said = f"is read as images without annotations: {str(error).splitlines()[0]}"
-        problems.append(Problem("unrecognised", (root,), said, "warning"))
+        problems.append(Problem("unrecognised", (root,), said))
         return None
+    try:
+        undecided = not any(sample.split for sample in found.samples)
+        return with_kept_splits(found, root) if undecided else found
+    except DatasetError as error:
+        problems.append(
+            Problem("splits-unreadable", (root / "splits.csv",), str(error))
+        )
+        return found
 
 
-def _image_files(root: Path, problems: list[Problem]) -> list[Path]:
-    """Image files, by their endings; links that lead out are named and left alone."""
+def _image_files(
+    root: Path, found: ImageSet | None, problems: list[Problem]
+) -> list[Path]:
+    """Pictures, by their endings; links that lead out are named and left alone."""
     inside, home = [], root.resolve()
+    painted = found is not None and found.format == "index-masks"
     for name in list_files(root):
         path = root / name
-        if not name.lower().endswith(IMAGE_SUFFIXES):
+        if not name.lower().endswith(IMAGE_SUFFIXES) or (painted and is_mask(name)):
             continue
         try:
             safe = path.resolve(strict=True).is_relative_to(home)
@@ -109,6 +130,27 @@ def _image_files(root: Path, problems: list[Problem]) -> list[Path]:
             said = "is a link that leads out of the folder or nowhere; it is not read"
             problems.append(Problem("path-outside", (path,), said))
     return inside
+
+
+def _not_read(root: Path) -> Iterator[Problem]:
+    """What a folder holds and nothing here opens: a loss nobody would notice."""
+    errors: list[OSError] = []
+    for parent, folders, names in os.walk(root, onerror=errors.append):
+        folders[:] = [name for name in folders if name[0] != "."]
+        for name in folders:
+            if (path := Path(parent, name)).is_symlink():
+                said = "is a linked folder; links to folders are not followed"
+                yield Problem("not-read", (path,), said, "warning")
+        for name in names:
+            if name.lower().endswith(OTHER_SUFFIXES) and name[0] != ".":
+                said = (
+                    "is in a format that Pillow or torchvision do not read everywhere"
+                )
+                said += "; store it as JPEG or PNG"
+                yield Problem("not-read", (Path(parent, name),), said, "warning")
+    for error in errors:
+        said = f"cannot be opened: {error.strerror}"
+        yield Problem("not-read", (Path(error.filename),), said)
 
 
 def _told(

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+log = logging.getLogger("cvlib")
 
 Target = Annotated[
     Path | None, typer.Option(help="Write this file, outside the folder.")
@@ -41,10 +44,17 @@ def doctor(
             report.write_html(html)
         if fix is not None:
             report.write_cleaned(fix)
+            hint = f"copy it into {report.root}, or a copy of that, to use it"
+            typer.echo(f"the cleaned list is in {fix}; {hint}", err=True)
         if json_file and json_file != "-":
             report.write_json(json_file)
     except DatasetError as error:
         typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(2) from None
+    except Exception as error:  # 1 would say that the data is at fault
+        log.debug("the examination failed", exc_info=True)
+        said = f"{type(error).__name__}: {error}"
+        typer.echo(f"error: the doctor itself failed on {path}: {said}", err=True)
         raise typer.Exit(2) from None
     if json_file == "-":
         typer.echo(json.dumps(report.as_json(), indent=1, ensure_ascii=False))

@@ -10,7 +10,7 @@ Correlation does not see brightness and contrast. Used in book/data/check-your-d
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -24,7 +24,8 @@ COARSE, FINE = 16, 32  # pixels a side to find candidates, and to judge them
 CANDIDATE, SAME = 0.85, 0.84  # correlations; measured in book/data/check-your-data
 # Shares cut off at the two ends of a side.
 CROPS = tuple((low, high) for low in (0, 0.025, 0.05) for high in (0, 0.025, 0.05))
-BLOCK = 1024
+BLOCK = 512  # pictures that are compared with all others at once
+MOST = 32  # candidates a picture that are looked at closer
 
 
 def find_copies(facts: Sequence[Facts]) -> list[list[Path]]:
@@ -44,48 +45,89 @@ def find_near_copies(facts: Sequence[Facts]) -> list[list[Path]]:
     shown = [f for f in facts if f.thumb is not None and f.thumb.std() >= 2]
     first = list({f.digest: f for f in reversed(shown)}.values())[::-1]
     thumbs = np.array([f.thumb for f in first], np.float32).reshape(-1, THUMB, THUMB)
-    return [[first[i].path for i in group] for group in clusters(_same_pairs(thumbs))]
+    if not len(thumbs):
+        return []
+    return [[first[i].path for i in group] for group in _groups(thumbs)]
 
 
-def clusters(pairs: Iterable[tuple[int, int]]) -> list[list[int]]:
-    """Connected components of a graph, each sorted, from its edges."""
-    parent: dict[int, int] = {}
-
-    def root(node: int) -> int:
-        while parent.setdefault(node, node) != node:
-            parent[node] = parent[parent[node]]
-            node = parent[node]
-        return node
-
-    for a, b in pairs:
-        parent[root(a)] = root(b)
-    found: dict[int, list[int]] = defaultdict(list)
-    for node in sorted(parent):
-        found[root(node)].append(node)
-    return list(found.values())
+def clusters(pairs: NDArray[np.int64], count: int) -> list[NDArray[np.int64]]:
+    """Connected components of two nodes and more, each sorted, from edges [P, 2]."""
+    labels = _components(pairs, count)
+    order = np.argsort(labels, kind="stable")
+    parts = np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)
+    return [part for part in parts if len(part) > 1]
 
 
-def _candidates(thumbs: Floats) -> Iterator[tuple[int, int]]:
-    """Pairs, the lower first, whose coarse pictures correlate; block by block."""
-    small = _unit(_resampled(thumbs, _sampling(COARSE, 0, 0), _sampling(COARSE, 0, 0)))
-    for start in range(0, len(small), BLOCK):
-        alike = small[start : start + BLOCK] @ small[start:].T
-        for row, column in np.argwhere(alike > CANDIDATE):
-            if column > row:
-                yield start + int(row), start + int(column)
+def _components(pairs: NDArray[np.int64], count: int) -> NDArray[np.int32]:
+    """A number a node, [count], equal for nodes that edges [P, 2] connect."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    ones = np.ones(len(pairs), np.int8)
+    graph = coo_array((ones, (pairs[:, 0], pairs[:, 1])), shape=(count, count))
+    labels: NDArray[np.int32] = connected_components(graph, directed=False)[1]
+    return labels
 
 
-def _same_pairs(thumbs: Floats) -> Iterator[tuple[int, int]]:
-    """Candidates of which one, cropped a little, looks like the other."""
-    others: dict[int, list[int]] = defaultdict(list)
-    for a, b in _candidates(thumbs):
-        others[a].append(b)
-        others[b].append(a)
+def _groups(thumbs: Floats) -> list[NDArray[np.int64]]:
+    """Pictures that are the same as they are, then those that are when cropped.
+
+    The crops cost most, so they are tried only where no group is known yet: otherwise a
+    thousand frames of one camera would be a million pairs.
+    """
     side = _sampling(FINE, 0, 0)
     whole = _details(_resampled(thumbs, side, side))
-    for index, candidates in others.items():
-        best = (_crops(thumbs[index]) @ whole[candidates].T).max(axis=0)
-        for other in np.array(candidates)[best > SAME]:
+    sure, unsure = _candidates(thumbs, whole)
+    labels = _components(sure, len(thumbs))
+    unsure = unsure[labels[unsure[:, 0]] != labels[unsure[:, 1]]]
+    cropped = [np.array(pair) for pair in _same_cropped(thumbs, whole, unsure)]
+    return clusters(np.vstack([sure, *cropped]), len(thumbs))
+
+
+def _candidates(
+    thumbs: Floats, whole: Floats
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pairs [P, 2] whose coarse pictures correlate: with the same details, and others.
+
+    Of the first, as many as connect them; of the others, the best MOST a picture.
+    """
+    small = _unit(_resampled(thumbs, _sampling(COARSE, 0, 0), _sampling(COARSE, 0, 0)))
+    sure, unsure = [np.zeros((0, 2), np.int64)], [np.zeros((0, 2), np.int64)]
+    for start in range(0, len(small), BLOCK):
+        alike = np.triu(small[start : start + BLOCK] @ small[start:].T, 1)
+        rows = np.flatnonzero((alike > CANDIDATE).any(axis=1))
+        alike = alike[rows]
+        same = (alike > CANDIDATE) & (whole[start + rows] @ whole[start:].T > SAME)
+        sure.append(_connecting(np.argwhere(same), rows) + start)
+        alike[same] = 0
+        least = max(alike.shape[1] - MOST, 0)
+        cut = np.partition(alike, least, axis=1)[:, least : least + 1]
+        close = np.argwhere((alike > CANDIDATE) & (alike >= cut))
+        unsure.append(np.stack([rows[close[:, 0]], close[:, 1]], axis=1) + start)
+    return np.vstack(sure), np.vstack(unsure)
+
+
+def _connecting(found: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Places (row number, column) → edges that connect as much, at most one a node."""
+    pairs = np.stack([rows[found[:, 0]], found[:, 1]], axis=1)
+    if not len(pairs):
+        return pairs
+    labels = _components(pairs, int(pairs.max()) + 1)
+    nodes, first = np.unique(pairs), np.unique(labels, return_index=True)[1]
+    return np.stack([first[labels[nodes]], nodes], axis=1)
+
+
+def _same_cropped(
+    thumbs: Floats, whole: Floats, pairs: NDArray[np.int64]
+) -> Iterator[tuple[int, int]]:
+    """Pairs of which one, cropped a little, has the details of the other."""
+    both = np.vstack([pairs, pairs[:, ::-1]])
+    both = both[np.argsort(both[:, 0], kind="stable")]
+    starts = np.flatnonzero(np.diff(both[:, 0], prepend=-1))
+    for own in np.split(both, starts[1:]) if len(both) else []:
+        index, others = int(own[0, 0]), own[:, 1]
+        best = (_crops(thumbs[index]) @ whole[others].T).max(axis=0)
+        for other in others[best > SAME]:
             yield index, int(other)
 
 

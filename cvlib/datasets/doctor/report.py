@@ -94,8 +94,9 @@ class Report:
     def write_cleaned(self, folder: str | Path) -> Path:
         """What is left without the faults, as a list of images, and what was removed.
 
-        `annotations.json` (COCO) where there are boxes, else `images.csv`; and
-        `removed.csv` with a reason for each. No image is copied or changed.
+        `annotations.json` (COCO) where there are boxes, else `images.csv` (with a
+        column `mask` for index masks); and `removed.csv` with a reason for each. Names
+        are relative to the folder that was examined. No image is copied or changed.
         """
         out = _outside(self.root, folder)
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -113,19 +114,20 @@ class Report:
                 image["file_name"] = self.name(sample.path)
             _write(self.root, out / "annotations.json", json.dumps(document))
         else:
-            numbers = range(len(kept.class_names))
-            rows = [
-                [
-                    self.name(s.path),
-                    *(str(int(i in s.labels)) for i in numbers),
-                    s.split,
-                    s.group,
-                ]
-                for s in kept.samples
-            ]
-            text = _csv(["image", *kept.class_names, "split", "group"], rows)
-            _write(self.root, out / "images.csv", text)
+            _write(self.root, out / "images.csv", self._table(kept))
         return out
+
+    def _table(self, kept: ImageSet) -> str:
+        """A row an image: its label map, where it has one, or a column a class."""
+        painted = kept.format == "index-masks"
+        columns = ["mask"] if painted else list(kept.class_names)
+        rows = []
+        for one in kept.samples:
+            own = [str(int(i in one.labels)) for i in range(len(kept.class_names))]
+            if painted:
+                own = [self.name(one.label_map) if one.label_map else ""]
+            rows.append([self.name(one.path), *own, one.split, one.group])
+        return _csv(["image", *columns, "split", "group"], rows)
 
 
 def cleaned(report: Report) -> tuple[ImageSet, list[list[str]]]:

@@ -30,7 +30,7 @@ from cvlib.datasets.formats import (
 )
 from cvlib.datasets.formats.folder import Folder, FormatError
 from cvlib.datasets.registry import DatasetError
-from cvlib.datasets.samples import ImageSet, Problem
+from cvlib.datasets.samples import IMAGE_SUFFIXES, ImageSet, Problem
 
 __all__ = [
     "FORMATS",
@@ -149,7 +149,13 @@ def read(
     Raises UnrecognisedError. Used in book/data/annotate.
     """
     entry = _format(format or recognise(folder))
-    return entry.read(_open(folder, problems))
+    opened = _open(folder, problems)
+    found = entry.read(opened)
+    if not found.samples:
+        said = f"is in the form {entry.name}, and no image of it has an annotation"
+        opened.fault("nothing-read", "", f"{said}; wanted {entry.looks_like}")
+    opened.left_out(found)
+    return found
 
 
 def write(image_set: ImageSet, folder: str | Path, *, format: str) -> Path:
@@ -185,6 +191,8 @@ def _format(name: str) -> Format:
 
 def _open(folder: str | Path, problems: list[Problem] | None) -> Folder:
     path = Path(folder).expanduser()
+    if path.is_file() and path.name.lower().endswith(IMAGE_SUFFIXES):
+        raise FormatError(f"{path} is one image; wanted a folder, or annotations")
     if path.is_file():
         return Folder(path.parent, problems, sheet=path)
     if not path.is_dir():

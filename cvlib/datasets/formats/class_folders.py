@@ -1,6 +1,7 @@
 """A folder a class: `<class>/*.jpg`, or `<split>/<class>/*.jpg` with a split.
 
 The labels follow the class names' alphabetical order, as in torchvision's ImageFolder.
+`negatives/` beside the splits may hold pictures of none of the classes.
 """
 
 from __future__ import annotations
@@ -9,7 +10,13 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from cvlib.datasets.formats.folder import Folder, FormatError, relative_path, split_name
+from cvlib.datasets.formats.folder import (
+    Folder,
+    FormatError,
+    relative_path,
+    split_name,
+    told_apart,
+)
 from cvlib.datasets.samples import SPLITS, ImageSet, Sample
 
 
@@ -40,7 +47,7 @@ def read(folder: Folder) -> ImageSet:
 
 def write(image_set: ImageSet, out: Path) -> dict[str, str]:
     """Returns image path → name in `out`; the copies are all there is to write."""
-    placed: dict[str, str] = {}
+    places = []
     for sample in image_set.samples:
         if len(sample.labels) != 1:
             path = relative_path(image_set, sample)
@@ -50,17 +57,15 @@ def write(image_set: ImageSet, out: Path) -> dict[str, str]:
             )
         own = image_set.class_names[int(sample.labels[0])]
         place = f"{sample.split}/{own}" if sample.split else own
-        name, number = sample.path.name, 1
-        while f"{place}/{name}" in placed.values():
-            number += 1
-            name = f"{sample.path.stem} ({number}){sample.path.suffix}"
-        placed[str(sample.path)] = f"{place}/{name}"
-    return placed
+        places.append(f"{place}/{sample.path.name}")
+    paths = [str(sample.path) for sample in image_set.samples]
+    return dict(zip(paths, told_apart(places), strict=True))
 
 
 def _is_split(folder: Folder) -> bool:
-    tops = {image.partition("/")[0] for image in folder.images if "/" in image}
-    return "train" in map(split_name, tops)
+    """Whether a folder `train` holds class folders: a class may be called train."""
+    parts = [PurePosixPath(image).parts for image in folder.images]
+    return any(len(p) == 3 and split_name(p[0]) == "train" for p in parts)
 
 
 def _classes(folder: Folder) -> list[str]:

@@ -15,12 +15,17 @@ from typing import Any
 
 import numpy as np
 
-from cvlib.datasets.formats.folder import Folder, flat_names, split_name
+from cvlib.datasets.formats.folder import (
+    Folder,
+    FormatError,
+    flat_names,
+    known_split,
+    relative_path,
+)
 from cvlib.datasets.samples import (
     ImageSet,
     Rle,
     Sample,
-    boxes_of_masks,
     count_pixels,
     encode_polygons,
 )
@@ -40,8 +45,8 @@ def read(folder: Folder) -> ImageSet:
     names = [c["name"] for c in categories.values()]
     samples: list[Sample] = []
     for sheet in sheets:
-        own = _split_of(sheet) if len(sheets) > 1 or _is_split(sheet) else ""
-        samples += _read_sheet(folder, sheet, list(categories), own)
+        samples += _read_sheet(folder, sheet, list(categories))
+    _listed_once(folder, samples)
     first = next((c for c in categories.values() if c.get("keypoints")), {})
     pairs = tuple((int(a), int(b)) for a, b in first.get("flip_pairs", ()))
     keypoint_names = tuple(first.get("keypoints", ()))
@@ -90,11 +95,7 @@ def _is_sheet(document: Any) -> bool:
 def _split_of(sheet: str) -> str:
     path = PurePosixPath(sheet)
     own = path.parent.name if path.name == "_annotations.coco.json" else path.stem
-    return "" if own == "all" else split_name(own)
-
-
-def _is_split(sheet: str) -> bool:
-    return _split_of(sheet) in ("train", "valid", "test")
+    return known_split(own)
 
 
 def _categories(folder: Folder, sheets: list[str]) -> dict[int, Entry]:
@@ -113,7 +114,20 @@ def _categories(folder: Folder, sheets: list[str]) -> dict[int, Entry]:
     return dict(sorted(found.items()))
 
 
-def _read_sheet(folder: Folder, sheet: str, ids: list[int], split: str) -> list[Sample]:
+def _listed_once(folder: Folder, samples: list[Sample]) -> None:
+    """Note the images that are listed twice, in one sheet or in two."""
+    splits: dict[Path, list[str]] = defaultdict(list)
+    for sample in samples:
+        splits[sample.path].append(sample.split)
+    for path, own in splits.items():
+        if len(own) > 1:
+            where = " and ".join(sorted({split for split in own if split}))
+            said = f"is listed {len(own)} times" + (f", in {where}" if where else "")
+            name = path.relative_to(folder.root).as_posix()
+            folder.fault("image-twice", name, said)
+
+
+def _read_sheet(folder: Folder, sheet: str, ids: list[int]) -> list[Sample]:
     document = folder.json(sheet)
     objects: dict[Any, list[Entry]] = defaultdict(list)
     for one in document["annotations"]:
@@ -134,7 +148,7 @@ def _read_sheet(folder: Folder, sheet: str, ids: list[int], split: str) -> list[
         own = objects.pop(image["id"], [])
         sample = _sample(folder, sheet, image, own, ids, masked, pointed // 3)
         if sample is not None:
-            samples.append(_in_split(sample, image, split))
+            samples.append(_in_split(folder, sheet, sample, image))
     for image_id in objects:
         said = f"annotations of image {image_id!r}, which the sheet does not list"
         folder.fault("image-missing", sheet, said)
@@ -160,11 +174,12 @@ def _points(one: Entry) -> list[float]:
     return given if isinstance(given, list) and all(map(_is_number, given)) else []
 
 
-def _in_split(sample: Sample, image: Entry, split: str) -> Sample:
+def _in_split(folder: Folder, sheet: str, sample: Sample, image: Entry) -> Sample:
     from dataclasses import replace
 
-    own = str(image.get("split") or split)
-    return replace(sample, split=own, group=str(image.get("group") or ""))
+    stated = folder.split(str(image.get("split") or ""), sheet)
+    group = str(image.get("group") or "")
+    return replace(sample, split=stated or _split_of(sheet), group=group)
 
 
 def _flat(objects: dict[Any, list[Entry]]) -> list[Entry]:
@@ -182,7 +197,7 @@ def _sample(
 ) -> Sample | None:
     beside = PurePosixPath(sheet).parent.as_posix()
     split = _split_of(sheet)
-    places = ("", beside, "images", f"images/{split}", split)
+    places = ("", beside, "images", f"images/{split or 'all'}", split)
     name = folder.image(image["file_name"], sheet, folders=places)
     if not name:
         return None
@@ -269,6 +284,13 @@ def _whole(value: Any) -> int:
 
 
 def _document(image_set: ImageSet, entries: list[tuple[str, Sample]]) -> Entry:
+    labelled = [s for _, s in entries if len(s.labels)]
+    bare = [s for s in labelled if s.boxes is None and s.rles is None]
+    if bare:
+        raise FormatError(
+            f"COCO holds boxes or masks, {relative_path(image_set, bare[0])} has "
+            "neither; write tags, or a folder a class"
+        )
     images: list[Entry] = []
     annotations: list[Entry] = []
     for image_id, (name, sample) in enumerate(entries, start=1):
@@ -291,21 +313,24 @@ def _document(image_set: ImageSet, entries: list[tuple[str, Sample]]) -> Entry:
 
 
 def _annotation(sample: Sample, index: int) -> Entry:
+    from pycocotools import mask as coco_mask
+
     entry: Entry = {"category_id": int(sample.labels[index]) + 1, "iscrowd": 0}
     if sample.crowd is not None:
         entry["iscrowd"] = int(sample.crowd[index])
     if sample.boxes is not None:
         left, top, right, bottom = map(float, sample.boxes[index])
+        entry["bbox"] = [left, top, right - left, bottom - top]
     else:
-        left, top, right, bottom = map(float, boxes_of_masks(sample.masks)[index])
-    entry["bbox"] = [left, top, right - left, bottom - top]
-    entry["area"] = (right - left) * (bottom - top)
+        assert sample.rles is not None
+        entry["bbox"] = coco_mask.toBbox(sample.rles[index]).tolist()
+    entry["area"] = entry["bbox"][2] * entry["bbox"][3]
     if sample.rles is not None:
         rle = sample.rles[index]
         counts = rle["counts"]
         text = counts.decode() if isinstance(counts, bytes) else counts
         entry["segmentation"] = {"size": list(rle["size"]), "counts": text}
-        entry["area"] = float(sample.masks[index].sum())
+        entry["area"] = float(coco_mask.area(rle))
     if sample.keypoints is not None:
         points = sample.keypoints[index]
         entry["keypoints"] = [float(v) for v in points.ravel()]

@@ -7,6 +7,7 @@ folder, and a fault is either the end (strict) or a line in a list (lenient).
 from __future__ import annotations
 
 import json
+import logging
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -19,6 +20,9 @@ import numpy as np
 from cvlib.datasets.registry import DatasetError, list_files
 from cvlib.datasets.samples import IMAGE_SUFFIXES, SPLITS, ImageSet, Problem, Sample
 
+log = logging.getLogger("cvlib")
+
+MASKS = ("masks", "labels", "annotations", "label_maps")  # folders of index masks
 SPLIT_NAMES = {
     "training": "train",
     "val": "valid",
@@ -190,13 +194,30 @@ class Folder:
                 self.fault("box-outside", name, said, index=index)
         return replace(sample, boxes=boxes)
 
-    def unannotated(self, samples: Iterable[Sample]) -> None:
-        """Note the images that no annotation file mentions."""
-        known = {s.path for s in samples}
-        for image in self.images:
-            if self.root / image not in known:
-                said = "is an image that no annotation file mentions"
-                self.fault("annotation-missing", image, said, severity="warning")
+    def split(self, stated: str, sheet: str) -> str:
+        """The split that an annotation states; "" and a fault when it is none."""
+        found = known_split(stated)
+        if stated and not found:
+            wanted = f"wanted {', '.join(SPLITS)} or nothing"
+            self.fault("split-unknown", sheet, f"states split {stated!r}; {wanted}")
+        return found
+
+    def left_out(self, found: ImageSet) -> None:
+        """Note the images without an annotation; strictly, log how many they are."""
+        known = {s.path for s in found.samples}
+        meant = {"index-masks": is_mask, "classes": is_negative}.get(found.format)
+        images = [i for i in self.images if not (meant and meant(i))]
+        lost = [image for image in images if self.root / image not in known]
+        for image in lost:
+            said = f"is an image without annotation ({found.format}); it is left out"
+            self.fault("annotation-missing", image, said, severity="warning")
+        if lost and self.problems is None:
+            log.warning(
+                "%s: %d images have no annotation and are left out, such as %s",
+                self.root,
+                len(lost),
+                lost[0],
+            )
 
     def _is_inside(self, name: str) -> bool:
         path = self.root / name
@@ -229,13 +250,47 @@ def split_name(name: str) -> str:
     return SPLIT_NAMES.get(plain, plain)
 
 
-def flat_names(image_set: ImageSet) -> list[str]:
-    """A file name for each sample without folders, unique within the set."""
+def is_mask(image: str) -> bool:
+    """Whether a file lies where index masks do: it is no picture then."""
+    return image.startswith(tuple(f"{top}/" for top in MASKS))
+
+
+def is_negative(image: str) -> bool:
+    """Whether a file lies in `negatives/`, for pictures of none of the classes."""
+    return image.startswith("negatives/")
+
+
+def known_split(name: str) -> str:
+    """One of train, valid, test, or a part of one such as `negatives_test`; or ""."""
+    found = split_name(name)
+    return found if found.rpartition("_")[2] in SPLITS else ""
+
+
+def flat_names(image_set: ImageSet, *, by_stem: bool = False) -> list[str]:
+    """A file name for each sample without folders, unique whatever the case.
+
+    by_stem: unique without its ending, for formats whose annotation files share it.
+    """
     names = [sample.path.name for sample in image_set.samples]
-    if len({name.lower() for name in names}) == len(names):
+    if told_apart(names, by_stem=by_stem) == names:
         return names
     paths = [relative_path(image_set, s) for s in image_set.samples]
-    return [path.replace("/", "__") for path in paths]
+    return told_apart([path.replace("/", "__") for path in paths], by_stem=by_stem)
+
+
+def told_apart(names: Iterable[str], *, by_stem: bool = False) -> list[str]:
+    """Names, or paths, with ` (2)` and so on where one is taken, whatever the case."""
+    taken: set[str] = set()
+    found = []
+    for name in names:
+        stem, _, ending = name.rpartition(".")
+        chosen, number = stem, 1
+        while (chosen if by_stem else f"{chosen}.{ending}").lower() in taken:
+            number += 1
+            chosen = f"{stem} ({number})"
+        taken.add((chosen if by_stem else f"{chosen}.{ending}").lower())
+        found.append(f"{chosen}.{ending}")
+    return found
 
 
 def relative_path(image_set: ImageSet, sample: Sample) -> str:

@@ -6,15 +6,20 @@ from 0 on; 255 is ignored. Written from instance masks, 0 is the background.
 
 from __future__ import annotations
 
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cvlib.datasets.formats.folder import Folder, FormatError, flat_names, split_name
+from cvlib.datasets.formats.folder import (
+    MASKS,
+    Folder,
+    FormatError,
+    flat_names,
+    is_mask,
+    split_of_path,
+)
 from cvlib.datasets.samples import ImageSet, Sample
-
-MASKS = ("masks", "labels", "annotations", "label_maps")
 
 
 def recognise(folder: Folder) -> bool:
@@ -38,23 +43,19 @@ def read(folder: Folder) -> ImageSet:
             said = f"has pixels of {odd.tolist()[:5]}; {len(names)} classes are named"
             folder.fault("class-undeclared-id", mask, said)
             labels = labels[labels < len(names)]
-        split = (
-            split_name(PurePosixPath(image).parts[1]) if image.count("/") > 1 else ""
-        )
         samples.append(
             Sample(
                 folder.root / image,
                 size,
                 labels,
                 label_map=folder.root / mask,
-                split="" if split == "all" else split,
+                split=split_of_path(image),
             )
         )
-    paired = set(_pairs(folder))
-    for image in folder.under("images"):
-        if image in folder.images and image not in paired:
-            said = "has no mask of its name"
-            folder.fault("annotation-missing", image, said, severity="warning")
+    paired = set(_pairs(folder).values())
+    for mask in folder.images:
+        if is_mask(mask) and mask not in paired:
+            folder.fault("image-missing", mask, "is a mask without an image")
     most = max((int(s.labels.max(initial=-1)) for s in samples), default=-1)
     names += [f"class {i}" for i in range(len(names), most + 1)]
     return ImageSet(folder.root, "index-masks", tuple(names), tuple(samples))
@@ -66,17 +67,17 @@ def write(image_set: ImageSet, out: Path) -> dict[str, str]:
 
     placed: dict[str, str] = {}
     own_maps = all(sample.label_map for sample in image_set.samples)
-    for name, sample in zip(flat_names(image_set), image_set.samples, strict=True):
+    names = flat_names(image_set, by_stem=True)
+    for name, sample in zip(names, image_set.samples, strict=True):
         split = sample.split or "all"
         placed[str(sample.path)] = f"images/{split}/{name}"
         target = out / "masks" / split / f"{name.rpartition('.')[0]}.png"
         target.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(label_map(sample)).save(target)
     out.mkdir(parents=True, exist_ok=True)
-    names = (
-        image_set.class_names if own_maps else ("background", *image_set.class_names)
-    )
-    (out / "class_names.txt").write_text("".join(f"{n}\n" for n in names), "utf8")
+    painted = () if own_maps else ("background",)
+    classes = (*painted, *image_set.class_names)
+    (out / "class_names.txt").write_text("".join(f"{n}\n" for n in classes), "utf8")
     return placed
 
 
@@ -94,8 +95,9 @@ def label_map(sample: Sample) -> NDArray[np.uint8]:
     if sample.rles is None and len(sample.labels):
         raise FormatError(f"{sample.path}: index masks want masks, it has only boxes")
     found = np.zeros(sample.canvas_size, np.uint8)
-    for index in np.argsort([-int(m.sum()) for m in sample.masks], kind="stable"):
-        found[sample.masks[index] > 0] = sample.labels[index] + 1
+    masks = sample.masks
+    for index in np.argsort([-int(m.sum()) for m in masks], kind="stable"):
+        found[masks[index] > 0] = sample.labels[index] + 1
     return found
 
 

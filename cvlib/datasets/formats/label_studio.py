@@ -27,18 +27,17 @@ def recognise(folder: Folder) -> bool:
 
 
 def read(folder: Folder) -> ImageSet:
-    """Every task's image; of several annotations, the first that was not cancelled."""
+    """Tasks that were done; of several annotations, the first not cancelled."""
     found = []
     for sheet in _candidates(folder):
         document = folder.json(sheet)
         for task in document if _is_export(document) else []:
-            image = _image(folder, sheet, task)
-            if image:
+            results = _results(task)
+            image = _image(folder, sheet, task) if results is not None else ""
+            if results is not None and image:
                 height, width = folder.canvas_size(image)
-                results = [
-                    _shape(folder, sheet, one, width, height) for one in _results(task)
-                ]
-                found.append((image, [s for own in results for s in own], ""))
+                shapes = [_shape(folder, sheet, one, width, height) for one in results]
+                found.append((image, [s for own in shapes for s in own], ""))
     return outlined(folder, "label-studio", found)
 
 
@@ -76,11 +75,12 @@ def _image(folder: Folder, sheet: str, task: dict[str, Any]) -> str:
     return folder.image(named, sheet, folders=("", "images"))
 
 
-def _results(task: dict[str, Any]) -> list[Any]:
+def _results(task: dict[str, Any]) -> list[Any] | None:
+    """What the annotator drew; None for a task that nobody finished."""
     every = task.get("annotations") or task.get("completions") or []
     done = [a for a in every if isinstance(a, dict) and not a.get("was_cancelled")]
-    found = done[0].get("result") if done else []
-    return found if isinstance(found, list) else []
+    found = done[0].get("result") if done else None
+    return found if isinstance(found, list) else None
 
 
 def _shape(

@@ -43,7 +43,6 @@ def outlined(
             split=split,
         )
         samples.append(folder.checked(sample))
-    folder.unannotated(samples)
     return ImageSet(folder.root, format, tuple(names), tuple(samples))
 
 

@@ -3,7 +3,7 @@
 The first of the columns `image`, `path`, `filename`, `file_name`, `fname`, `file` and
 `name` names the file. Tags stand in one column (`tags` or `labels`, parted by blanks,
 commas, semicolons or bars) or in a column of 0 and 1 for each. `split` (or fastai's
-`is_valid`) and `group` are honoured.
+`is_valid`) and `group` are honoured. Columns are parted by commas, semicolons or tabs.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
-from cvlib.datasets.formats.folder import Folder, FormatError, flat_names, split_name
+from cvlib.datasets.formats.folder import Folder, FormatError, flat_names
 from cvlib.datasets.samples import ImageSet, Sample
 
 FILES = ("image", "path", "filename", "file_name", "fname", "file", "name")
 TAGS = ("tags", "labels", "label", "tag")
+DELIMITERS = (",", ";", "\t")  # spreadsheets of many countries write semicolons
 OTHERS = ("split", "is_valid", "group")
 Row = dict[str, str]
 
@@ -53,11 +54,10 @@ def read(folder: Folder) -> ImageSet:
         if image in samples:  # a row a tag: the image has the tags of all its rows
             labels = np.union1d(labels, samples[image].labels)
         size = folder.canvas_size(image)
-        split, group = _split(row), row.get("group") or ""
+        split, group = _split(folder, sheet, row), row.get("group") or ""
         samples[image] = Sample(
             folder.root / image, size, labels, split=split, group=group
         )
-    folder.unannotated(samples.values())
     return ImageSet(folder.root, "tags", tuple(names), tuple(samples.values()))
 
 
@@ -103,7 +103,9 @@ def _rows(
 ) -> tuple[list[Row], list[str]]:
     try:
         text = (folder.root / sheet).read_text("utf-8-sig")
-        table = csv.DictReader(io.StringIO(text, newline=""))
+        head = text.partition("\n")[0]
+        comma = max(DELIMITERS, key=head.count)
+        table = csv.DictReader(io.StringIO(text, newline=""), delimiter=comma)
         columns = [name for name in table.fieldnames or [] if name]
         return [{k: v or "" for k, v in row.items() if k} for row in table], columns
     except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -120,9 +122,9 @@ def _is_yes(text: str) -> bool:
     return text.strip() in ("1", "1.0", "True", "true")
 
 
-def _split(row: Row) -> str:
+def _split(folder: Folder, sheet: str, row: Row) -> str:
     if "split" in row:
-        return split_name(row["split"].strip())
+        return folder.split(row["split"].strip(), sheet)
     if "is_valid" in row:
         return "valid" if _is_yes(row["is_valid"]) else "train"
     return ""

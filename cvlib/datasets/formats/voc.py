@@ -37,9 +37,8 @@ def read(folder: Folder) -> ImageSet:
         if entry is not None:
             found.append(entry)
     names = sorted({name for _, own in found for name in own})
-    samples = [_labelled(folder, s, own, names) for s, own in found]
-    folder.unannotated(samples)
-    return ImageSet(folder.root, "voc", tuple(names), tuple(samples))
+    samples = tuple(_labelled(folder, s, own, names) for s, own in found)
+    return ImageSet(folder.root, "voc", tuple(names), samples)
 
 
 def write(image_set: ImageSet, out: Path) -> dict[str, str]:
@@ -49,7 +48,8 @@ def write(image_set: ImageSet, out: Path) -> dict[str, str]:
     placed: dict[str, str] = {}
     splits: dict[str, list[str]] = {}
     (out / "Annotations").mkdir(parents=True)
-    for name, sample in zip(flat_names(image_set), image_set.samples, strict=True):
+    names = flat_names(image_set, by_stem=True)
+    for name, sample in zip(names, image_set.samples, strict=True):
         placed[str(sample.path)] = f"JPEGImages/{name}"
         stem = name.rpartition(".")[0]
         splits.setdefault(sample.split, []).append(stem)
@@ -59,8 +59,8 @@ def write(image_set: ImageSet, out: Path) -> dict[str, str]:
     lists.mkdir(parents=True)
     for split, stems in splits.items():
         if split:
-            name = "val" if split == "valid" else split
-            (lists / f"{name}.txt").write_text("\n".join(stems) + "\n", "utf8")
+            own = "val" if split == "valid" else split
+            (lists / f"{own}.txt").write_text("\n".join(stems) + "\n", "utf8")
     return placed
 
 

@@ -78,3 +78,15 @@ def test_a_name_that_is_not_utf8_is_reported_and_no_crash(tmp_path: Path):
     assert found.exit_code in (0, 1) and "Traceback" not in found.output
     assert json.loads((tmp_path / "a.json").read_text())["images"] == 2
     assert found.exception is None or isinstance(found.exception, SystemExit)
+
+
+def test_a_fault_of_the_doctor_is_not_one_of_the_data(
+    leaky: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(
+        "cvlib.datasets.doctor.duplicates.find_copies", lambda facts: 1 / 0
+    )
+    found = run(leaky)
+    assert found.exit_code == 2
+    assert "the doctor itself failed" in found.output
+    assert "Traceback" not in found.output

@@ -1,6 +1,7 @@
 """The doctor as a whole: planted faults are found, the folder stays untouched."""
 
 import json
+import os
 import shutil
 import zlib
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
 
-from cvlib.datasets import DatasetError, fetch, formats
+from cvlib.datasets import DatasetError, fetch, formats, load
 from cvlib.datasets.doctor import examine
 from cvlib.datasets.samples import ImageSet, Sample, encode_masks
 from tests.datasets.formats.sets import SIZE, boxed, image_file
@@ -188,3 +189,55 @@ def test_deep_finds_labels_that_were_exchanged(tmp_path: Path):
     found = kinds(root, deep=True)["label-suspect"]
     assert len(found & {path.name for path in moved}) >= len(moved) - 1
     assert len(found) <= len(moved) + 3
+
+
+def test_the_split_that_was_written_down_is_examined(tmp_path: Path):
+    root = photographs(tmp_path, 6) / "train"
+    load(root)
+    (one,) = [s for s in load(root).samples if s.split == "test"][:1]
+    copy = one.path.with_name("copy.jpg")
+    shutil.copyfile(one.path, copy)
+    with (root / "splits.csv").open("a") as file:
+        file.write(f"{copy.relative_to(root)},train,\n")
+    assert "duplicate-across-splits" in kinds(root)
+    (root / "splits.csv").write_text("path,split\na.jpg,holdout\n")
+    assert "splits-unreadable" in kinds(root)
+
+
+def test_what_is_not_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    root = photographs(tmp_path / "set", 6)
+    (root / "train" / "can" / "phone.HEIC").write_bytes(b"x")
+    (root / "closed").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (root / "linked").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    scandir = os.scandir
+
+    def guarded(path: str) -> object:
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", guarded)
+    assert kinds(root)["not-read"] == {"phone.HEIC", "closed", "linked"}
+
+
+def test_masks_are_no_pictures_and_stay_in_a_cleaned_list(tmp_path: Path):
+    drawn = {
+        f"{i}.png": ([((i, i, 9, 9), i % 3)], "train" if i < 6 else "test")
+        for i in range(9)
+    }
+    root = formats.write(
+        boxed(tmp_path / "in", drawn, masks=True),
+        tmp_path / "set",
+        format="index-masks",
+    )
+    report = examine(root)
+    assert report.images == 9
+    report.write_cleaned(tmp_path / "out")
+    rows = (tmp_path / "out" / "images.csv").read_text().splitlines()
+    assert rows[0] == "image,mask,split,group"
+
+
+def test_an_empty_folder_is_an_error(tmp_path: Path):
+    assert set(kinds(tmp_path)) == {"unrecognised", "nothing-read"}
+    assert examine(tmp_path).errors == 2

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -53,7 +54,9 @@ def test_photographs_of_one_product_are_not_copies():
 
 @given(EDGES)
 def test_clusters_hold_what_hangs_together(edges: list[tuple[int, int]]):
-    groups = duplicates.clusters(edges)
+    pairs = np.array([(a, b) for a, b in edges if a != b], int).reshape(-1, 2)
+    edges = [tuple(pair) for pair in pairs.tolist()]
+    groups = [group.tolist() for group in duplicates.clusters(pairs, 10)]
     place = {node: i for i, group in enumerate(groups) for node in group}
     assert sorted(place) == sorted({node for edge in edges for node in edge})
     assert all(place[a] == place[b] for a, b in edges)
@@ -64,3 +67,29 @@ def test_clusters_hold_what_hangs_together(edges: list[tuple[int, int]]):
             seen |= new
             new = {b for e in edges for a, b in (e, e[::-1]) if a in new} - seen
         assert seen == group
+
+
+def test_a_thousand_frames_of_one_camera_are_one_group_and_no_million_pairs(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    cropped = []
+    monkeypatch.setattr(
+        duplicates, "_crops", lambda thumb: cropped.append(thumb) or thumb[None]
+    )
+    scene, frames = noise(0), []
+    for number in range(1000):
+        frame = scene.copy()
+        frame[number % 40 : number % 40 + 4, :4] = 255
+        frames.append(facts(f"{number:04}", frame))
+    (group,) = duplicates.find_near_copies(frames)
+    assert len(group) == 1000
+    assert cropped == []
+
+
+def test_a_chain_is_found_across_blocks(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(duplicates, "BLOCK", 3)
+    found = [facts(f"{i}", noise(i % 4) + i // 4) for i in range(12)]
+    groups = duplicates.find_near_copies(found)
+    assert [[p.name for p in g] for g in groups] == [
+        [str(i) for i in (k, k + 4, k + 8)] for k in range(4)
+    ]

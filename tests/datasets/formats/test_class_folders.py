@@ -47,3 +47,11 @@ def test_several_labels_are_refused(tmp_path: Path):
     found = boxed(tmp_path / "in", {"a.jpg": (two, "train")})
     with pytest.raises(FormatError, match=r"one label an image, a\.jpg has 2"):
         formats.write(found, tmp_path / "out", format="classes")
+
+
+def test_a_class_may_be_called_train(tmp_path: Path):
+    for name in ("train", "plane"):
+        image_file(tmp_path / name / "a.jpg")
+    found = formats.read(tmp_path)
+    assert found.class_names == ("plane", "train")
+    assert {s.split for s in found.samples} == {""}

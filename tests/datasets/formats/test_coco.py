@@ -10,7 +10,7 @@ from pycocotools import mask as coco_mask
 from cvlib.datasets import formats
 from cvlib.datasets.formats import FormatError
 from cvlib.datasets.formats.folder import Folder
-from cvlib.datasets.samples import ImageSet, Sample
+from cvlib.datasets.samples import ImageSet, Sample, encode_masks
 from tests.datasets.formats.sets import SIZE, image_file
 
 BOX = {"id": 1, "image_id": 1, "category_id": 7, "bbox": [2, 3, 10, 5], "iscrowd": 0}
@@ -182,3 +182,42 @@ def test_an_image_whose_id_is_a_list_is_a_fault(tmp_path: Path):
     path.write_text(json.dumps(document))
     with pytest.raises(FormatError, match="an id and a file_name"):
         formats.read(root)
+
+
+def test_labels_without_boxes_are_refused(tmp_path: Path):
+    sample = Sample(image_file(tmp_path / "a.jpg"), SIZE, np.array([0]))
+    tagged = ImageSet(tmp_path, "tags", ("mug",), (sample,))
+    with pytest.raises(FormatError, match=r"COCO holds boxes or masks, a\.jpg has"):
+        formats.write(tagged, tmp_path / "out", format="coco")
+
+
+def test_a_box_is_drawn_around_a_mask_without_one(tmp_path: Path):
+    mask = np.zeros(SIZE, np.uint8)
+    mask[5:9, 3:30] = 1
+    sample = Sample(
+        image_file(tmp_path / "a.jpg"), SIZE, np.array([0]), rles=encode_masks([mask])
+    )
+    found = ImageSet(tmp_path, "coco", ("mug",), (sample,))
+    back = read_one(formats.write(found, tmp_path / "out", format="coco"))
+    assert back.boxes.tolist() == [[3, 5, 30, 9]]
+
+
+@pytest.mark.parametrize("stated", ["holdout", 3])
+def test_a_split_that_is_none_is_named_and_left_undecided(tmp_path: Path, stated):
+    path = sheet(tmp_path, BOX) / "annotations" / "instances_val2017.json"
+    document = json.loads(path.read_text())
+    document["images"][0]["split"] = stated
+    path.write_text(json.dumps(document))
+    path.rename(path.with_name("all.json"))
+    with pytest.raises(FormatError, match="wanted train, valid, test or nothing"):
+        formats.read(tmp_path)
+    found = formats.read(tmp_path, problems=(problems := []))
+    assert [p.kind for p in problems] == ["split-unknown"]
+    assert found.samples[0].split == ""
+
+
+def test_an_image_of_two_splits_is_a_fault(tmp_path: Path):
+    path = sheet(tmp_path, BOX) / "annotations" / "instances_val2017.json"
+    path.with_name("instances_test.json").write_text(path.read_text())
+    with pytest.raises(FormatError, match="is listed 2 times, in test and valid"):
+        formats.read(tmp_path)

@@ -4,7 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from cvlib.datasets.formats.folder import Folder, FormatError, flat_names, split_name
+from cvlib.datasets.formats.folder import (
+    Folder,
+    FormatError,
+    flat_names,
+    known_split,
+    split_name,
+    told_apart,
+)
 from cvlib.datasets.samples import ImageSet, Sample
 from tests.datasets.formats.sets import image_file
 
@@ -57,3 +64,18 @@ def test_a_missing_image_is_not_replaced_by_one_that_has_its_own_entry(
     assert [p.message for p in problems] == [
         "all.json names 'cam2/7.jpg', which is not there"
     ]
+
+
+def test_names_are_told_apart_with_and_without_their_endings():
+    names = ["a.jpg", "A.JPG", "a.png", "b.png"]
+    assert told_apart(names) == ["a.jpg", "A (2).JPG", "a.png", "b.png"]
+    by_stem = ["a.jpg", "A (2).JPG", "a (3).png", "b.png"]
+    assert told_apart(names, by_stem=True) == by_stem
+
+
+@pytest.mark.parametrize(
+    ("given", "known"),
+    [("Validation", "valid"), ("negatives_test", "negatives_test"), ("fold1", "")],
+)
+def test_splits_and_their_parts_are_known(given: str, known: str):
+    assert known_split(given) == known

@@ -10,7 +10,13 @@ from cvlib import images
 from cvlib.datasets import formats
 from cvlib.datasets.formats import FormatError, UnrecognisedError
 from cvlib.datasets.samples import IMAGE_SUFFIXES
-from tests.datasets.formats.sets import DRAWN, assert_same_boxes, boxed, image_file
+from tests.datasets.formats.sets import (
+    DRAWN,
+    assert_same_boxes,
+    boxed,
+    image_file,
+    named,
+)
 
 ONE = {"a.jpg": ([((1, 2, 3, 4), 0)], "train")}
 
@@ -119,3 +125,41 @@ def test_a_link_that_leads_out_is_not_read(tmp_path: Path):
 
 def test_image_endings_are_those_that_images_reads():
     assert IMAGE_SUFFIXES == images.SUFFIXES
+
+
+@pytest.mark.parametrize("through", ["voc", "yolo", "coco", "index-masks"])
+def test_images_of_one_stem_keep_their_own_annotations(tmp_path: Path, through: str):
+    drawn = {
+        "a.jpg": ([((1, 2, 30, 4), 0)], "train"),
+        "a.png": ([((5, 6, 7, 8), 1)], "train"),
+    }
+    before = boxed(tmp_path / "in", drawn, masks=True)
+    there = formats.write(before, tmp_path / "there", format=through)
+    found = formats.read(there)
+    own = {s.path.suffix: named(found, s)[-1] for s in found.samples}
+    assert own == {".jpg": "mug", ".png": "jar, large"}
+
+
+def test_images_without_annotations_are_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    there = formats.write(boxed(tmp_path / "in", ONE), tmp_path / "set", format="coco")
+    image_file(there / "images" / "train" / "lost.jpg")
+    assert len(formats.read(there)) == 1
+    assert "1 images have no annotation and are left out" in caplog.text
+    formats.read(there, problems=(problems := []))
+    assert [(p.kind, p.paths[0].name) for p in problems] == [
+        ("annotation-missing", "lost.jpg")
+    ]
+
+
+def test_annotations_of_no_image_are_an_error(tmp_path: Path):
+    image_file(tmp_path / "images" / "a.jpg")
+    (tmp_path / "data.yaml").write_text("names: [mug]")
+    with pytest.raises(FormatError, match="no image of it has an annotation"):
+        formats.read(tmp_path)
+
+
+def test_an_image_in_place_of_a_folder_says_so(tmp_path: Path):
+    with pytest.raises(FormatError, match=r"a\.jpg is one image; wanted a folder"):
+        formats.read(image_file(tmp_path / "a.jpg"))

@@ -76,3 +76,18 @@ def test_boxes_alone_cannot_be_painted(tmp_path: Path):
     found = boxed(tmp_path / "in", {"a.jpg": ([((1, 2, 3, 4), 0)], "")})
     with pytest.raises(FormatError, match="want masks, it has only boxes"):
         formats.write(found, tmp_path / "out", format="index-masks")
+
+
+def test_a_mask_without_an_image_is_a_fault(tmp_path: Path):
+    root = masks(tmp_path, numbered(1))
+    Image.fromarray(numbered(1)).save(root / "masks" / "lost.png")
+    with pytest.raises(FormatError, match=r"lost\.png: is a mask without an image"):
+        formats.read(root)
+
+
+def test_other_folders_are_no_split(tmp_path: Path):
+    for place in ("city1/a", "val/b"):
+        image_file(tmp_path / "images" / f"{place}.jpg")
+        image_file(tmp_path / "masks" / f"{place}.png").unlink()
+        Image.fromarray(numbered(1)).save(tmp_path / "masks" / f"{place}.png")
+    assert [s.split for s in formats.read(tmp_path).samples] == ["", "valid"]

@@ -72,3 +72,16 @@ def test_another_column_of_the_task_is_not_taken_for_its_image(tmp_path: Path):
     task["data"] = {"camera": "north", **task["data"]}
     (root / "export.json").write_text(json.dumps([task]))
     assert len(formats.read(root)) == 1
+
+
+@pytest.mark.parametrize("done", [[], [{"was_cancelled": True, "result": []}]])
+def test_a_task_that_nobody_finished_is_no_empty_image(tmp_path: Path, done: list):
+    path = export(tmp_path, BOX) / "export.json"
+    image_file(tmp_path / "b.jpg")
+    open_task = {"id": 2, "data": {"image": "b.jpg"}, "annotations": done}
+    path.write_text(json.dumps([*json.loads(path.read_text()), open_task]))
+    found = formats.read(tmp_path, problems=(problems := []))
+    assert [s.path.name for s in found.samples] == ["a.jpg"]
+    assert [(p.kind, p.paths[0].name) for p in problems] == [
+        ("annotation-missing", "b.jpg")
+    ]

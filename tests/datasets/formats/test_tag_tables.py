@@ -80,3 +80,16 @@ def test_a_named_table_without_files_says_what_it_wanted(tmp_path: Path):
     root = table(tmp_path, "brand,mug\nMolvi,1\n", "a.jpg")
     with pytest.raises(FormatError, match=r"a column of files.*brand, mug"):
         formats.read(root / "tags.csv")
+
+
+@pytest.mark.parametrize("comma", [";", "\t"])
+def test_columns_may_be_parted_by_semicolons_or_tabs(tmp_path: Path, comma: str):
+    text = "image,tags\na.jpg,mug jar\n".replace(",", comma)
+    (sample,) = formats.read(table(tmp_path, text, "a.jpg")).samples
+    assert sample.labels.tolist() == [0, 1]
+
+
+def test_a_split_that_is_none_is_named(tmp_path: Path):
+    text = "image,tags,split\na.jpg,mug,holdout\n"
+    with pytest.raises(FormatError, match="states split 'holdout'; wanted train"):
+        formats.read(table(tmp_path, text, "a.jpg"))

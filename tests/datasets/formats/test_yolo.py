@@ -110,3 +110,55 @@ def test_two_parts_are_one_outline_around_both():
 
 def test_nothing_has_no_outline():
     assert _outline(np.zeros((4, 4), np.uint8)) is None
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["first", "./first", "../first", "[first, more]", "lists/train.txt"],
+)
+def test_the_folders_and_lists_of_data_yaml_decide_the_split(
+    tmp_path: Path, place: str
+):
+    for name in ("first/images/a.jpg", "other/images/b.jpg", "other/images/c.jpg"):
+        sheet = image_file(tmp_path / name).parent.parent / "labels" / f"{name[-5]}.txt"
+        sheet.parent.mkdir(exist_ok=True)
+        sheet.write_text("0 0.5 0.5 0.5 0.5")
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists/train.txt").write_text("/home/x/first/images/a.jpg\n")
+    facts = f"names: [mug]\ntrain: {place}\nval: other/images\n"
+    (tmp_path / "data.yaml").write_text(facts)
+    found = formats.read(tmp_path, problems=(problems := []))
+    assert [s.split for s in found.samples] == ["train", "valid", "valid"]
+    missing = ["split-missing"] if "more" in place else []
+    assert [p.kind for p in problems] == missing
+
+
+def test_keypoints_follow_the_box(tmp_path: Path):
+    root = lines(tmp_path, "0 0.5 0.5 0.5 0.5  0.5 0.25 2  0 0 0")
+    with (root / "data.yaml").open("a") as file:
+        file.write("kpt_shape: [2, 3]\nflip_idx: [1, 0]\n")
+    found = formats.read(root)
+    assert found.samples[0].keypoints.tolist() == [[[30, 10, 2], [0, 0, 0]]]
+    assert found.samples[0].boxes.tolist() == [[15, 10, 45, 30]]
+    assert found.samples[0].rles is None
+    assert (found.keypoint_names, found.flip_pairs) == (
+        ("point 0", "point 1"),
+        ((0, 1),),
+    )
+
+
+def test_a_point_at_nought_without_a_visibility_is_not_labelled(tmp_path: Path):
+    root = lines(tmp_path, "0 0.5 0.5 0.5 0.5  0.5 0.25  0 0")
+    with (root / "data.yaml").open("a") as file:
+        file.write("kpt_shape: [2, 2]\n")
+    (sample,) = formats.read(root).samples
+    assert sample.keypoints[0, :, 2].tolist() == [2, 0]
+
+
+@pytest.mark.parametrize("shape", ["[2, 3]", "[2, 7]", "many"])
+def test_keypoints_that_do_not_fit_are_a_fault(tmp_path: Path, shape: str):
+    root = lines(tmp_path, "0 0.5 0.5 0.5 0.5 0.1")
+    with (root / "data.yaml").open("a") as file:
+        file.write(f"kpt_shape: {shape}\n")
+    with pytest.raises(FormatError, match="wanted"):
+        formats.read(root)
