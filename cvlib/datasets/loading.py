@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from cvlib.datasets import formats
@@ -22,6 +23,7 @@ from cvlib.datasets.splits import (
     assign,
     check_groups,
     read_splits,
+    refuse_parted,
     write_splits,
 )
 
@@ -40,67 +42,93 @@ def load(
     A split that the folder's layout has is kept; without `valid`, that is drawn from
     `train`. Without any, `splits.csv` in the folder decides; what it does not list is
     drawn as `splits.assign` does, and written there, so that it never changes by
-    itself (in the cache folder, when yours cannot be written). Raises FormatError,
-    UnrecognisedError and SplitError. Used in book/start/own-data.
+    itself (in the cache folder, when yours cannot be written). Images that a layout
+    with splits puts in none keep none. Raises FormatError, UnrecognisedError and
+    SplitError. Used in book/start/own-data.
     """
     path = Path(data).expanduser()
     found = formats.read(path if path.is_file() else fetch(data))
+    shares = _shares(found, fractions)
+    part = _open(found)
+    if part:
+        found = _with(found, _drawn(part, data, seed, group_by, shares))
+    if group_by:
+        refuse_parted(found, group_by)
+    return found
+
+
+def with_kept_splits(found: ImageSet, data: str | Path) -> ImageSet:
+    """The set with the splits that an earlier `load` wrote down, or you.
+
+    Raises SplitError for a file that is not what it should be.
+    """
+    kept = _kept(_open(found), data)
+    return found if kept is None else _with(found, kept)
+
+
+def _open(found: ImageSet) -> ImageSet:
+    """The images whose split is to be drawn, without one: all, or those of train.
+
+    None where the layout has train, valid and test.
+    """
     named = {sample.split for sample in found.samples}
-    if {"train", "valid", "test"} <= named:
-        return found
     if not named & set(SPLITS):
-        return _drawn(found, data, seed, group_by, fractions)
-    _refuse_without_test(found, named)
-    rest = fractions[0] + fractions[1]
-    shares = (fractions[0] / rest, fractions[1] / rest, 0.0)
-    drawn = _drawn(_undecided(found), data, seed, group_by, shares)
-    new = {sample.path: sample for sample in drawn.samples}
+        return found
+    kept = "train" if named & set(SPLITS) == {"train", "test"} else None
+    return found.having(replace(s, split="") for s in found.samples if s.split == kept)
+
+
+def _with(found: ImageSet, part: ImageSet) -> ImageSet:
+    """The set with the decided images of a part of it."""
+    new = {sample.path: sample for sample in part.samples if sample.split}
     return found.having(new.get(s.path, s) for s in found.samples)
 
 
+def _kept(part: ImageSet, data: str | Path) -> ImageSet | None:
+    """The part with the splits of a file; None where there is no such file."""
+    for file in _places(part.root, data):
+        if part and file.is_file():
+            root = part.root.resolve()
+            if file.is_symlink() and not file.resolve().is_relative_to(root):
+                raise SplitError(f"{file} is a link out of the folder; it is not read")
+            return read_splits(part, file)
+    return None
+
+
 def _drawn(
-    found: ImageSet,
+    part: ImageSet,
     data: str | Path,
     seed: int,
     group_by: str | None,
     fractions: Fractions,
 ) -> ImageSet:
     """Every image in a split: as written down, else drawn now and written down."""
-    kept = with_kept_splits(found, data)
-    if kept is not found:
-        check_groups(found, kept, group_by)
-    if all(sample.split for sample in kept.samples):
-        return kept
-    drawn = assign(kept, fractions=fractions, seed=seed, group_by=group_by)
-    _keep(drawn, _places(found.root, data))
+    kept = _kept(part, data)
+    if kept is not None:
+        check_groups(part, kept, group_by)
+        if all(sample.split for sample in kept.samples):
+            return kept
+    drawn = assign(kept or part, fractions=fractions, seed=seed, group_by=group_by)
+    _keep(drawn, _places(part.root, data))
     return drawn
 
 
-def with_kept_splits(found: ImageSet, data: str | Path) -> ImageSet:
-    """The set with the splits that an earlier `load` wrote down, or you; else itself.
+def _shares(found: ImageSet, fractions: Fractions) -> Fractions:
+    """The fractions to draw by; without test, where the layout has one.
 
-    Raises SplitError for a file that is not what it should be.
+    Raises SplitError for a layout that has no train or no test.
     """
-    for file in _places(found.root, data):
-        if file.is_file():
-            return read_splits(found, file)
-    return found
-
-
-def _refuse_without_test(found: ImageSet, named: set[str]) -> None:
-    if "test" not in named or "train" not in named:
+    named = {sample.split for sample in found.samples} & set(SPLITS)
+    if not named:
+        return fractions
+    if not {"train", "test"} <= named:
         raise SplitError(
-            f"{found.root} has {', '.join(sorted(filter(None, named)))} and no "
+            f"{found.root} has {', '.join(sorted(named))} and no "
             f"{'test' if 'train' in named else 'train'} images. Give it such a folder, "
             "or put all images together and let the split be drawn"
         )
-
-
-def _undecided(found: ImageSet) -> ImageSet:
-    """The training images, none of them in a split."""
-    from dataclasses import replace
-
-    return found.having(replace(s, split="") for s in found.split("train").samples)
+    rest = fractions[0] + fractions[1]
+    return fractions[0] / rest, fractions[1] / rest, 0.0
 
 
 def _places(root: Path, data: str | Path) -> list[Path]:

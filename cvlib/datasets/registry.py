@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -231,13 +232,15 @@ def write_manifest(folder: str | Path, path: str | Path) -> dict[str, str]:
 def list_files(folder: Path) -> Iterator[str]:
     """Relative paths, with forward slashes, of the files below `folder`.
 
-    Names that start with a dot are passed over: .git and .DS_Store are not data.
+    Names that start with a dot are passed over: .git and .DS_Store are not data. So are
+    pipes and devices, which would never end.
     """
     for parent, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if name[0] != ".")
         start = Path(parent).relative_to(folder).as_posix()
         for name in sorted(files):
-            if name[0] != ".":
+            kind = stat.S_IFMT(Path(parent, name).lstat().st_mode)
+            if name[0] != "." and kind in (stat.S_IFREG, stat.S_IFLNK):
                 yield name if start == "." else f"{start}/{name}"
 
 

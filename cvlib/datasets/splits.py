@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from cvlib.datasets.formats.folder import relative_path, split_name
+from cvlib.datasets.formats.tag_tables import rows_of
 from cvlib.datasets.registry import DatasetError
 from cvlib.datasets.samples import SPLITS, ImageSet, Sample
 
@@ -48,11 +49,11 @@ def assign(
     """Give every image without a split one of train, valid and test.
 
     Stratified: every class gets about these fractions, the rarest class first. Images
-    with a split keep it, and their group goes with them. Groups are `sample.group`,
-    else the first bracket of the regular expression `group_by` in the path without its
-    ending, else each image by itself. The draw depends on the seed and the groups'
-    names, not on the order of the files. Raises SplitError for fractions that are not
-    three shares, a pattern that fits no file, and too few groups. Used in
+    with a split keep it, and the rest of their group joins them. Groups are
+    `sample.group`, else the first bracket of the regular expression `group_by` in the
+    path without its ending, else each image by itself. The draw depends on the seed and
+    the groups' names, not on the order of the files. Raises SplitError for fractions
+    that are not three shares, a pattern that fits no file, and too few groups. Used in
     book/start/own-data.
     """
     if len(fractions) != 3 or min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-6:
@@ -63,7 +64,8 @@ def assign(
     samples = list(image_set.samples)
     for group in groups:
         for place in group.places:
-            samples[place] = replace(samples[place], split=group.split)
+            own = samples[place].split or group.split
+            samples[place] = replace(samples[place], split=own)
     return image_set.having(samples)
 
 
@@ -93,25 +95,60 @@ def read_splits(image_set: ImageSet, file: Path) -> ImageSet:
     Rows of images that are gone are passed over; images without a row keep no split.
     Raises SplitError, with the line, for a row that is not path, split and group.
     """
-    known: dict[str, tuple[str, str]] = {}
-    try:
-        text = file.read_text("utf-8-sig")
-        rows = list(csv.DictReader(io.StringIO(text, newline="")))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise SplitError(f"{file} cannot be read: {error}") from error
-    for number, row in enumerate(rows, start=2):
-        split = split_name((row.get("split") or "").strip())
-        if not row.get("path") or split not in SPLITS:
-            raise SplitError(
-                f"{file}, line {number}: wanted a path and one of {', '.join(SPLITS)}, "
-                f"got {row.get('path')!r} and {row.get('split')!r}"
-            )
-        known[PurePosixPath(row["path"]).as_posix()] = split, row.get("group") or ""
+    known = _rows_of(file)
     samples = []
     for sample in image_set.samples:
         split, group = known.get(relative_path(image_set, sample), ("", sample.group))
         samples.append(replace(sample, split=split, group=group or sample.group))
+    if known and samples and not any(sample.split for sample in samples):
+        wanted = relative_path(image_set, samples[0])
+        raise SplitError(
+            f"{file} lists none of the images: wanted paths such as {wanted!r}, "
+            f"got {next(iter(known))!r}"
+        )
     return image_set.having(samples)
+
+
+def _rows_of(file: Path) -> dict[str, tuple[str, str]]:
+    """Path → split and group, of a file of splits."""
+    known: dict[str, tuple[str, str]] = {}
+    try:
+        rows = list(rows_of(file.read_text("utf-8-sig")))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise SplitError(f"{file} cannot be read: {error}") from error
+    for number, row in rows:
+        path, stated = row.get("path", "").replace("\\", "/"), row.get("split", "")
+        split = split_name(stated.strip())
+        if not path or split not in SPLITS:
+            raise SplitError(
+                f"{file}, line {number}: wanted a path and one of {', '.join(SPLITS)}, "
+                f"got {path!r} and {stated!r}"
+            )
+        found = split, row.get("group") or ""
+        if known.setdefault(PurePosixPath(path).as_posix(), found)[0] != split:
+            raise SplitError(f"{file}, line {number}: {path!r} has two splits")
+    return known
+
+
+def parted_groups(found: ImageSet) -> dict[str, list[Sample]]:
+    """Groups in more than one of train, valid and test, with one image of each."""
+    seen: dict[str, dict[str, Sample]] = defaultdict(dict)
+    for sample in found.samples:
+        if sample.group and sample.split:
+            seen[sample.group].setdefault(sample.split.rpartition("_")[2], sample)
+    return {name: list(own.values()) for name, own in seen.items() if len(own) > 1}
+
+
+def refuse_parted(found: ImageSet, group_by: str | None) -> None:
+    """Raise SplitError when `group_by` shows that a split parts a group."""
+    parted = parted_groups(found.having(_grouped(found, group_by)))
+    if parted:
+        group, own = next(iter(parted.items()))
+        where = " and ".join(f"{s.split} ({relative_path(found, s)})" for s in own)
+        raise SplitError(
+            f"{len(parted)} groups are parted, such as {group!r}: it is in {where}. "
+            "Put each group into one split, or do without group_by"
+        )
 
 
 def check_groups(found: ImageSet, kept: ImageSet, group_by: str | None) -> None:
@@ -124,6 +161,8 @@ def check_groups(found: ImageSet, kept: ImageSet, group_by: str | None) -> None:
     pairs = zip(_grouped(found, group_by), kept.samples, strict=True)
     other = [(a, b) for a, b in pairs if b.split and b.group not in ("", a.group)]
     new = [relative_path(found, s) for s in kept.samples if not s.split]
+    if group_by and not other:
+        refuse_parted(kept, group_by)
     if not other or not (new or group_by):
         return
     asked, written = other[0]

@@ -178,3 +178,68 @@ def test_a_valid_out_of_train_is_written_and_kept(tmp_path: Path):
 def test_one_image_is_no_data_set(tmp_path: Path):
     with pytest.raises(DatasetError, match="is one image; wanted a folder"):
         load(image_file(tmp_path / "a.jpg"))
+
+
+def listed(root: Path, *rows: str) -> Path:
+    (root / "splits.csv").write_text("\n".join(["path,split", *rows, ""]))
+    return root
+
+
+def test_a_split_of_your_own_is_not_changed_by_its_groups(tmp_path: Path):
+    root = folder(tmp_path / "set", 4)
+    names = [f"{n}/{n}{i // 2}_{i}.jpg" for n in ("mug", "jar") for i in range(4)]
+    rows = [f"{n},{'test' if i % 2 else 'train'}" for i, n in enumerate(names)]
+    listed(root, *rows)
+    before = (root / "splits.csv").read_text()
+    image_file(root / "mug" / "mug0_9.jpg")
+    with pytest.raises(SplitError, match="groups are parted"):
+        load(root, group_by=r"(.+)_\d+$")
+    assert (root / "splits.csv").read_text() == before
+
+
+def test_groups_that_folders_part_are_refused(tmp_path: Path):
+    root = folder(tmp_path / "set", 4, splits=("train", "valid", "test"))
+    load(root)
+    with pytest.raises(SplitError, match="groups are parted"):
+        load(root, group_by=r"(mug\d|jar\d)_\d+$")
+
+
+def test_a_file_of_splits_may_come_from_a_spreadsheet(tmp_path: Path):
+    root = folder(tmp_path / "set", 1)
+    rows = ("Path;Split", "", r"mug\mug0_0.jpg;Train", r"jar\jar0_0.jpg;val", ";")
+    (root / "splits.csv").write_text("\r\n".join(rows), newline="")
+    assert splits_of(load(root)) == {"mug0_0.jpg": "train", "jar0_0.jpg": "valid"}
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (["images/mug0_0.jpg,train"], "lists none of the images"),
+        (["mug/mug0_0.jpg,train", "mug/mug0_0.jpg,test"], "line 3: .* has two splits"),
+    ],
+)
+def test_a_file_of_splits_that_cannot_be_meant_is_refused(
+    tmp_path: Path, rows: list[str], said: str
+):
+    root = listed(folder(tmp_path / "set", 2), *rows)
+    before = (root / "splits.csv").read_text()
+    with pytest.raises(SplitError, match=said):
+        load(root)
+    assert (root / "splits.csv").read_text() == before
+
+
+def test_a_file_of_splits_outside_is_not_read(tmp_path: Path):
+    root = folder(tmp_path / "set", 2)
+    (tmp_path / "secret").write_text("path,split\nhunter2,secret\n")
+    (root / "splits.csv").symlink_to(tmp_path / "secret")
+    with pytest.raises(DatasetError, match="is a link"):
+        load(root)
+
+
+def test_a_file_named_of_another_format_is_not_passed_over(tmp_path: Path):
+    image_file(tmp_path / "images" / "a.jpg")
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "a.txt").write_text("0 0.5 0.5 0.5 0.5")
+    (tmp_path / "tags.csv").write_text("image,tags\na.jpg,mug\n")
+    assert formats.read(tmp_path / "tags.csv").format == "tags"
+    assert formats.read(tmp_path).format == "yolo"

@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -101,12 +102,10 @@ def _read(root: Path, problems: list[Problem]) -> ImageSet | None:
         problems.append(Problem("unrecognised", (root,), said))
         return None
     try:
-        undecided = not any(sample.split for sample in found.samples)
-        return with_kept_splits(found, root) if undecided else found
+        return with_kept_splits(found, root)
     except DatasetError as error:
-        problems.append(
-            Problem("splits-unreadable", (root / "splits.csv",), str(error))
-        )
+        place = (root / "splits.csv",)
+        problems.append(Problem("splits-unreadable", place, str(error)))
         return found
 
 
@@ -186,6 +185,9 @@ def _shown(looks: Iterable[T], total: int) -> Iterator[T]:
 
 def _sorted(problems: list[Problem]) -> tuple[Problem, ...]:
     """Errors first, each fault once, in an order that does not change."""
+    # A name that is not UTF-8 cannot be printed, nor sent as JSON.
+    said = [p.message.encode("utf8", "backslashreplace").decode() for p in problems]
+    problems = [replace(p, message=m) for p, m in zip(problems, said, strict=True)]
     once = {(p.kind, p.paths, p.index, p.message): p for p in problems}
     return tuple(
         sorted(

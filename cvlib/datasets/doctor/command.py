@@ -44,7 +44,7 @@ def doctor(
             report.write_html(html)
         if fix is not None:
             report.write_cleaned(fix)
-            hint = f"copy it into {report.root}, or a copy of that, to use it"
+            hint = "its names are relative to the folder that was examined"
             typer.echo(f"the cleaned list is in {fix}; {hint}", err=True)
         if json_file and json_file != "-":
             report.write_json(json_file)

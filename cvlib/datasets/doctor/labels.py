@@ -11,6 +11,7 @@ import numpy as np
 from cvlib.boxes import areas, ious
 from cvlib.datasets.registry import DatasetError
 from cvlib.datasets.samples import SPLITS, ImageSet, Problem, Sample
+from cvlib.datasets.splits import parted_groups
 from cvlib.intervals import wilson_interval
 
 RATIO = 10  # the largest class to the smallest
@@ -38,6 +39,9 @@ def check_classes(found: ImageSet) -> Iterator[Problem]:
         if missing:
             said = f"{split} has none of {', '.join(missing)}"
             yield Problem("class-missing", (found.root,), said)
+    for group, parts in parted_groups(found).items():
+        said = f"group {group!r} is in {' and '.join(s.split for s in parts)}"
+        yield Problem("group-across-splits", tuple(s.path for s in parts), said)
     yield from _check_test_size(found)
 
 

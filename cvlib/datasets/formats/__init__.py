@@ -56,6 +56,7 @@ class Format:
     recognise: Callable[[Folder], bool]
     read: Callable[[Folder], ImageSet]
     write: Callable[[ImageSet, Path], dict[str, str]] | None = None
+    sheets: tuple[str, ...] = ()  # endings of a file that may be named for its folder
 
 
 # In the order in which they are tried: the more a format asks for, the earlier.
@@ -66,6 +67,7 @@ _ENTRIES = (
         coco.recognise,
         coco.read,
         coco.write,
+        (".json",),
     ),
     Format(
         "yolo",
@@ -73,6 +75,7 @@ _ENTRIES = (
         yolo.recognise,
         yolo.read,
         yolo.write,
+        (".yaml", ".yml"),
     ),
     Format(
         "voc",
@@ -86,6 +89,7 @@ _ENTRIES = (
         "a .json with a list of tasks, as Label Studio's JSON export",
         label_studio.recognise,
         label_studio.read,
+        sheets=(".json",),
     ),
     Format(
         "labelme",
@@ -106,6 +110,7 @@ _ENTRIES = (
         tag_tables.recognise,
         tag_tables.read,
         tag_tables.write,
+        (".csv",),
     ),
     Format(
         "classes",
@@ -124,8 +129,10 @@ def recognise(folder: str | Path) -> str:
     Raises UnrecognisedError, which says what is there and what each format wants.
     """
     opened = _open(folder, [])
+    sheet = opened.sheet
     for entry in FORMATS.values():
-        if entry.recognise(opened):
+        fits = sheet is None or sheet.suffix.lower() in entry.sheets
+        if fits and entry.recognise(opened):
             return entry.name
     wanted = "\n".join(f"  {f.name}: {f.looks_like}" for f in FORMATS.values())
     raise UnrecognisedError(

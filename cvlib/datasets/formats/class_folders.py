@@ -32,9 +32,9 @@ def read(folder: Folder) -> ImageSet:
     for image in folder.images:
         parts = PurePosixPath(image).parts
         split = split_name(parts[0]) if is_split else ""
-        own = parts[1 if is_split and len(parts) > 2 else 0]
-        if len(parts) < 2 or (is_split and split not in SPLITS):
-            continue
+        if len(parts) < 2 + is_split or (is_split and split not in SPLITS):
+            continue  # `left_out` names it
+        own = parts[1 if is_split else 0]
         if own not in names:
             said = f"is in a folder {own!r}; train has {', '.join(names)}"
             folder.fault("class-unknown", image, said)
@@ -77,4 +77,5 @@ def _classes(folder: Folder) -> list[str]:
             found.add(parts[1])
         elif not is_split and len(parts) == 2:
             found.add(parts[0])
-    return sorted(found)
+    # Splits without classes below them are no classes.
+    return [] if set(map(split_name, found)) <= set(SPLITS) else sorted(found)

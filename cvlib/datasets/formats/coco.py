@@ -31,6 +31,7 @@ from cvlib.datasets.samples import (
 )
 
 Entry = dict[str, Any]
+POINTS = 1000  # keypoints an object, where no category says how many there are
 
 
 def recognise(folder: Folder) -> bool:
@@ -45,11 +46,11 @@ def read(folder: Folder) -> ImageSet:
     names = [c["name"] for c in categories.values()]
     samples: list[Sample] = []
     for sheet in sheets:
-        samples += _read_sheet(folder, sheet, list(categories))
+        samples += _read_sheet(folder, sheet, categories)
     _listed_once(folder, samples)
-    first = next((c for c in categories.values() if c.get("keypoints")), {})
-    pairs = tuple((int(a), int(b)) for a, b in first.get("flip_pairs", ()))
-    keypoint_names = tuple(first.get("keypoints", ()))
+    points = next((c for c in categories.values() if _point_names(c)), {})
+    keypoint_names = _point_names(points)
+    pairs = _flip_pairs(points, len(keypoint_names))
     return ImageSet(
         folder.root, "coco", tuple(names), tuple(samples), keypoint_names, pairs
     )
@@ -95,14 +96,15 @@ def _is_sheet(document: Any) -> bool:
 def _split_of(sheet: str) -> str:
     path = PurePosixPath(sheet)
     own = path.parent.name if path.name == "_annotations.coco.json" else path.stem
-    return known_split(own)
+    return known_split(own) or known_split(own.rpartition("_")[2])
 
 
 def _categories(folder: Folder, sheets: list[str]) -> dict[int, Entry]:
     """Category id → category, over all sheets, by id."""
     found: dict[int, Entry] = {}
     for sheet in sheets:
-        for one in folder.json(sheet).get("categories") or []:
+        given = folder.json(sheet).get("categories") or []
+        for one in given if isinstance(given, list) else [given]:
             if not (isinstance(one, dict) and isinstance(one.get("id"), int)):
                 said = f"wanted categories with an id and a name, got {one!r:.80}"
                 folder.fault("annotation-unreadable", sheet, said)
@@ -112,6 +114,20 @@ def _categories(folder: Folder, sheets: list[str]) -> dict[int, Entry]:
                 said = f"category {one['id']} is {name!r} here, another name elsewhere"
                 folder.fault("class-unknown", sheet, said)
     return dict(sorted(found.items()))
+
+
+def _point_names(category: Entry) -> tuple[str, ...]:
+    given = category.get("keypoints")
+    return tuple(map(str, given)) if isinstance(given, list) else ()
+
+
+def _flip_pairs(category: Entry, points: int) -> tuple[tuple[int, int], ...]:
+    """Pairs of keypoint numbers; what is no such pair is passed over."""
+    given = category.get("flip_pairs")
+    listed = given if isinstance(given, list) else []
+    pairs = [tuple(pair) for pair in listed if isinstance(pair, list)]
+    numbers = range(points)
+    return tuple(p for p in pairs if len(p) == 2 and all(n in numbers for n in p))
 
 
 def _listed_once(folder: Folder, samples: list[Sample]) -> None:
@@ -127,7 +143,11 @@ def _listed_once(folder: Folder, samples: list[Sample]) -> None:
             folder.fault("image-twice", name, said)
 
 
-def _read_sheet(folder: Folder, sheet: str, ids: list[int]) -> list[Sample]:
+def _read_sheet(
+    folder: Folder, sheet: str, categories: dict[int, Entry]
+) -> list[Sample]:
+    ids = list(categories)
+    declared = max((len(_point_names(c)) for c in categories.values()), default=0)
     document = folder.json(sheet)
     objects: dict[Any, list[Entry]] = defaultdict(list)
     for one in document["annotations"]:
@@ -139,6 +159,7 @@ def _read_sheet(folder: Folder, sheet: str, ids: list[int]) -> list[Sample]:
         objects[image_id].append(one)
     masked = any("segmentation" in o and o["segmentation"] for o in _flat(objects))
     pointed = max((len(_points(o)) for o in _flat(objects)), default=0)
+    pointed = min(pointed, 3 * (declared or POINTS))
     samples = []
     for image in document["images"]:
         if not _is_image(image):
@@ -198,7 +219,7 @@ def _sample(
     beside = PurePosixPath(sheet).parent.as_posix()
     split = _split_of(sheet)
     places = ("", beside, "images", f"images/{split or 'all'}", split)
-    name = folder.image(image["file_name"], sheet, folders=places)
+    name = folder.image(image["file_name"], sheet, folders=places, split=split)
     if not name:
         return None
     stated = (_whole(image.get("height")), _whole(image.get("width")))
@@ -241,12 +262,13 @@ def _rle(folder: Folder, name: str, one: Entry, size: tuple[int, int]) -> Rle:
     from pycocotools import mask as coco_mask
 
     found, (height, width) = one.get("segmentation"), size
-    nothing = coco_mask.encode(np.zeros((height, width), np.uint8, order="F"))
+    empty = {"size": [height, width], "counts": [height * width]}
+    nothing: Rle = coco_mask.frPyObjects(empty, height, width)
     try:
         if not found:
             return nothing
         if isinstance(found, list):
-            return encode_polygons(found, size)
+            return encode_polygons(found, size) if height and width else nothing
         if list(found["size"]) != [height, width]:
             said = f"a mask is {found['size']}, the image {[height, width]}"
             folder.fault("mask-size", name, said)

@@ -22,6 +22,7 @@ from cvlib.datasets.samples import IMAGE_SUFFIXES, SPLITS, ImageSet, Problem, Sa
 
 log = logging.getLogger("cvlib")
 
+PIXELS = 100_000_000  # more than a photograph has
 MASKS = ("masks", "labels", "annotations", "label_maps")  # folders of index masks
 SPLIT_NAMES = {
     "training": "train",
@@ -63,11 +64,24 @@ class Folder:
         return [n for n in self.files if n.lower().endswith(IMAGE_SUFFIXES)]
 
     @cached_property
-    def _by_name(self) -> dict[str, list[str]]:
+    def image_names(self) -> frozenset[str]:
+        """`images`, to ask whether one is there."""
+        return frozenset(self.images)
+
+    @cached_property
+    def by_stem(self) -> dict[str, list[str]]:
+        """Images by their names without folder and ending."""
         found: dict[str, list[str]] = {}
         for image in self.images:
-            for key in {PurePosixPath(image).name, PurePosixPath(image).stem}:
-                found.setdefault(key, []).append(image)
+            found.setdefault(PurePosixPath(image).stem, []).append(image)
+        return found
+
+    @cached_property
+    def by_name(self) -> dict[str, list[str]]:
+        """Images by their names without folder."""
+        found: dict[str, list[str]] = {}
+        for image in self.images:
+            found.setdefault(PurePosixPath(image).name, []).append(image)
         return found
 
     def under(self, *folders: str, suffix: str = "") -> list[str]:
@@ -91,23 +105,31 @@ class Folder:
         elif severity == "error":
             raise FormatError(f"{self.root / path}: {message}")
 
-    def image(self, name: str, sheet: str, *, folders: Iterable[str] = ("",)) -> str:
+    def image(
+        self,
+        name: str,
+        sheet: str,
+        *,
+        folders: Iterable[str] = ("",),
+        split: str = "",
+    ) -> str:
         """The image an annotation names, relative to the root; "" if there is none.
 
         Looked for below each of `folders`; else anywhere by its bare name, because
-        tools export paths of the machine they ran on, but never in another split or
-        in place of an image that another annotation names.
+        tools export paths of the machine they ran on, but never in another split than
+        `split`, the sheet's or the name's, or in place of an image that another
+        annotation names.
         """
         plain = str(name).replace("\\", "/")
-        known = set(self.images)
         for folder in folders:
             place = (PurePosixPath(folder) / plain).as_posix()
-            if place in known:
+            if place in self.image_names:
                 return self._taken(place, plain, sheet)
         bare = PurePosixPath(plain).name
-        same = self._by_name.get(bare) or self._by_name.get(PurePosixPath(bare).stem)
-        near = {part for place in (plain, *folders) for part in _splits_in(place)}
-        if same and len(same) == 1 and not (near and set(_splits_in(same[0])) - near):
+        near = {split, *_splits_in(plain), *_splits_in(sheet)} - {""}
+        same = self.by_name.get(bare) or self.by_stem.get(PurePosixPath(bare).stem, [])
+        same = [one for one in same if not (near and set(_splits_in(one)) - near)]
+        if len(same) == 1:
             return self._taken(same[0], plain, sheet)
         leads_out = plain.startswith("/") or ".." in PurePosixPath(plain).parts
         if leads_out or plain[1:2] == ":":
@@ -120,12 +142,14 @@ class Folder:
 
     def _taken(self, image: str, named: str, sheet: str) -> str:
         """The image, unless it is there for another name: then one of both is not."""
+        named = PurePosixPath(named).as_posix()
         first = self._names.setdefault(image, named)
-        if first != named:
-            missing = first if image.endswith(named) else named
-            said = f"{sheet} names {missing!r}, which is not there"
-            self.fault("image-missing", missing, said)
-        return image if first == named or image.endswith(named) else ""
+        if _is_end(first, named) or _is_end(named, first):
+            return image
+        missing = first if _is_end(named, image) else named
+        said = f"{sheet} names {missing!r}, which is not there"
+        self.fault("image-missing", missing, said)
+        return image if missing == first else ""
 
     def canvas_size(
         self, image: str, stated: tuple[int, int] | None = None
@@ -145,7 +169,8 @@ class Folder:
             Image.DecompressionBombError,
         ) as error:
             self.fault("unreadable", image, f"is no image that can be read: {error}")
-            return stated or (0, 0)
+            believable = stated and stated[0] * stated[1] <= PIXELS
+            return stated if stated and believable else (0, 0)
         if stated and stated != size and all(stated):
             said = f"is {size[1]} × {size[0]}, "
             said += f"its annotation says {stated[1]} × {stated[0]}"
@@ -233,6 +258,11 @@ class Folder:
         return inside
 
 
+def _is_end(path: str, longer: str) -> bool:
+    """Whether a path is the last parts of another."""
+    return longer == path or longer.endswith(f"/{path}")
+
+
 def split_of_path(path: str) -> str:
     """The split that a path's first such folder is named after, "" without one."""
     return next(iter(_splits_in(path)), "")
@@ -261,9 +291,12 @@ def is_negative(image: str) -> bool:
 
 
 def known_split(name: str) -> str:
-    """One of train, valid, test, or a part of one such as `negatives_test`; or ""."""
-    found = split_name(name)
-    return found if found.rpartition("_")[2] in SPLITS else ""
+    """One of train, valid and test, or `negatives_` and one of them; else ""."""
+    head, _, last = split_name(name).rpartition("_")
+    found = SPLIT_NAMES.get(last, last)
+    if found not in SPLITS or head not in ("", "negatives"):
+        return ""
+    return f"{head}_{found}" if head else found
 
 
 def flat_names(image_set: ImageSet, *, by_stem: bool = False) -> list[str]:
@@ -272,7 +305,8 @@ def flat_names(image_set: ImageSet, *, by_stem: bool = False) -> list[str]:
     by_stem: unique without its ending, for formats whose annotation files share it.
     """
     names = [sample.path.name for sample in image_set.samples]
-    if told_apart(names, by_stem=by_stem) == names:
+    keys = [name.rpartition(".")[0] if by_stem else name for name in names]
+    if len({key.lower() for key in keys}) == len(names):
         return names
     paths = [relative_path(image_set, s) for s in image_set.samples]
     return told_apart([path.replace("/", "__") for path in paths], by_stem=by_stem)
@@ -280,15 +314,17 @@ def flat_names(image_set: ImageSet, *, by_stem: bool = False) -> list[str]:
 
 def told_apart(names: Iterable[str], *, by_stem: bool = False) -> list[str]:
     """Names, or paths, with ` (2)` and so on where one is taken, whatever the case."""
-    taken: set[str] = set()
+    numbers: dict[str, int] = {}  # how often a name came, or the next that is free
     found = []
     for name in names:
         stem, _, ending = name.rpartition(".")
+        tail = "" if by_stem else f".{ending}".lower()
         chosen, number = stem, 1
-        while (chosen if by_stem else f"{chosen}.{ending}").lower() in taken:
-            number += 1
+        while chosen.lower() + tail in numbers:
+            number = max(number, numbers[stem.lower() + tail]) + 1
             chosen = f"{stem} ({number})"
-        taken.add((chosen if by_stem else f"{chosen}.{ending}").lower())
+        numbers[chosen.lower() + tail] = 1
+        numbers[stem.lower() + tail] = number
         found.append(f"{chosen}.{ending}")
     return found
 

@@ -31,7 +31,8 @@ def read(folder: Folder) -> ImageSet:
     """Every image with a mask; labels are the classes that its pixels name."""
     names = _names(folder)
     samples = []
-    for image, mask in _pairs(folder).items():
+    pairs = _pairs(folder)
+    for image, mask in pairs.items():
         size = folder.canvas_size(image)
         pixels = _pixels(folder, mask, size)
         if pixels is None:
@@ -52,9 +53,9 @@ def read(folder: Folder) -> ImageSet:
                 split=split_of_path(image),
             )
         )
-    paired = set(_pairs(folder).values())
+    stems = {_stem(image) for image in pairs}
     for mask in folder.images:
-        if is_mask(mask) and mask not in paired:
+        if is_mask(mask) and _stem(mask) not in stems:
             folder.fault("image-missing", mask, "is a mask without an image")
     most = max((int(s.labels.max(initial=-1)) for s in samples), default=-1)
     names += [f"class {i}" for i in range(len(names), most + 1)]
@@ -106,13 +107,14 @@ def _pairs(folder: Folder) -> dict[str, str]:
     masks: dict[str, str] = {}
     for top in MASKS:
         for mask in folder.under(top, suffix=".png"):
-            masks.setdefault(mask.removeprefix(f"{top}/").removesuffix(".png"), mask)
-    found = {}
-    for image in folder.under("images"):
-        stem = image.removeprefix("images/").rpartition(".")[0]
-        if image in folder.images and stem in masks:
-            found[image] = masks[stem]
-    return found
+            masks.setdefault(_stem(mask), mask)
+    images = [i for i in folder.under("images") if i in folder.image_names]
+    return {image: masks[_stem(image)] for image in images if _stem(image) in masks}
+
+
+def _stem(name: str) -> str:
+    """A path below its top folder, without its ending."""
+    return name.partition("/")[2].rpartition(".")[0]
 
 
 def _names(folder: Folder) -> list[str]:

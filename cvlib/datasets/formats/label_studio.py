@@ -65,13 +65,17 @@ def _image(folder: Folder, sheet: str, task: dict[str, Any]) -> str:
         folder.fault("image-missing", sheet, f"task {task.get('id')} names no image")
         return ""
     # Other columns of the task, such as a camera's name, are text too.
-    ends = (v for v in text if urlsplit(v.lower()).path.endswith(IMAGE_SUFFIXES))
-    parts = urlsplit(next(ends, text[0]))
+    try:
+        ends = (v for v in text if urlsplit(v.lower()).path.endswith(IMAGE_SUFFIXES))
+        parts = urlsplit(next(ends, text[0]))
+    except ValueError as error:
+        folder.fault("image-missing", sheet, f"task {task.get('id')}: {error}")
+        return ""
     path = parse_qs(parts.query).get("d", [parts.path])[0]
     bare = PurePosixPath(unquote(path).replace("\\", "/")).name
     without = bare.partition("-")[2]
-    known = {PurePosixPath(image).name for image in folder.images}
-    named = without if bare not in known and without in known else bare
+    uploaded = bare not in folder.by_name and without in folder.by_name
+    named = without if uploaded else bare
     return folder.image(named, sheet, folders=("", "images"))
 
 

@@ -20,6 +20,7 @@ def outlined(
     A shape is a name and points, [P, 2] pixels: two are a box's corners, more a
     polygon, None a label of the whole image. Masks are kept when any polygon was drawn.
     """
+    found = [(image, _sound(folder, image, own), split) for image, own, split in found]
     names = sorted({name for _, shapes, _ in found for name, _ in shapes})
     every = [points for _, shapes, _ in found for _, points in shapes]
     masked = any(points is not None and len(points) > 2 for points in every)
@@ -44,6 +45,23 @@ def outlined(
         )
         samples.append(folder.checked(sample))
     return ImageSet(folder.root, format, tuple(names), tuple(samples))
+
+
+def _sound(folder: Folder, image: str, shapes: list[Shape]) -> list[Shape]:
+    """The shapes whose points, where they have any, are two or more and finite."""
+    kept = []
+    for name, points in shapes:
+        if points is None or (
+            points.ndim == 2
+            and points.shape[0] > 1
+            and points.shape[1] == 2
+            and np.isfinite(points).all()
+        ):
+            kept.append((name, points))
+        else:
+            said = f"wanted points x, y of {name!r}, got {points.tolist()!r:.60}"
+            folder.fault("annotation-unreadable", image, said)
+    return kept
 
 
 def _rle(points: Any, size: tuple[int, int]) -> Rle:

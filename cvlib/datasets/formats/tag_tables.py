@@ -11,29 +11,32 @@ from __future__ import annotations
 import csv
 import io
 import re
-from pathlib import Path
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 
-from cvlib.datasets.formats.folder import Folder, FormatError, flat_names
+from cvlib.datasets.formats.folder import Folder, FormatError, flat_names, split_of_path
 from cvlib.datasets.samples import ImageSet, Sample
 
 FILES = ("image", "path", "filename", "file_name", "fname", "file", "name")
 TAGS = ("tags", "labels", "label", "tag")
 DELIMITERS = (",", ";", "\t")  # spreadsheets of many countries write semicolons
+YES, NO = ("1", "1.0", "true", "yes"), ("0", "0.0", "false", "no")
 OTHERS = ("split", "is_valid", "group")
 Row = dict[str, str]
 
 
 def recognise(folder: Folder) -> bool:
     """Whether a CSV near the top has a column of files and one of tags."""
-    return bool(_sheet(folder))
+    return bool(_sheets(folder))
 
 
 def read(folder: Folder) -> ImageSet:
     """Every row's image; names as the columns stand, or sorted from the one column."""
-    sheet = _sheet(folder)
-    rows, columns = _rows(folder, sheet)
+    tables = {sheet: _rows(folder, sheet) for sheet in _sheets(folder)}
+    sheet, (_, columns) = next(iter(tables.items()))
     file = next((name for name in FILES if name in columns), "")
     if not file:
         raise FormatError(
@@ -42,21 +45,26 @@ def read(folder: Folder) -> ImageSet:
         )
     column = next((name for name in TAGS if name in columns), None)
     names = [c for c in columns if c != file and c not in OTHERS]
+    rows = [(sheet, row) for sheet, (own, _) in tables.items() for row in own]
     if column:
-        names = sorted({tag for row in rows for tag in _words(row[column])})
+        names = sorted({tag for _, row in rows for tag in _words(row[column])})
     samples: dict[str, Sample] = {}
-    for row in rows:
-        image = folder.image(row[file] or "", sheet, folders=("", "images", "train"))
+    for sheet, row in rows:
+        split = _split(folder, sheet, row)
+        places = (PurePosixPath(sheet).parent.as_posix(), "", "images", "train")
+        image = folder.image(row[file], sheet, folders=places, split=split)
         if not image:
             continue
         said = _words(row[column]) if column else [n for n in names if _is_yes(row[n])]
         labels = np.array(sorted({names.index(tag) for tag in said}), np.int64)
         if image in samples:  # a row a tag: the image has the tags of all its rows
             labels = np.union1d(labels, samples[image].labels)
+            if samples[image].split != split:
+                stated = f"{samples[image].split!r} and {split!r}"
+                folder.fault("image-twice", image, f"is in the splits {stated}")
         size = folder.canvas_size(image)
-        split, group = _split(folder, sheet, row), row.get("group") or ""
         samples[image] = Sample(
-            folder.root / image, size, labels, split=split, group=group
+            folder.root / image, size, labels, split=split, group=row.get("group") or ""
         )
     return ImageSet(folder.root, "tags", tuple(names), tuple(samples.values()))
 
@@ -76,25 +84,26 @@ def write(image_set: ImageSet, out: Path) -> dict[str, str]:
     return placed
 
 
-def _sheet(folder: Folder) -> str:
-    """The first table with a column of files that are there, and tags."""
+def _sheets(folder: Folder) -> list[str]:
+    """The tables with a column of files and tags: the first, and others alike."""
     if folder.sheet is not None:
-        return folder.sheet.name
+        return [folder.sheet.name]
+    found: dict[str, list[str]] = {}
     for name in folder.files:
         if name.endswith(".csv") and name.count("/") < 2 and name != "splits.csv":
             rows, columns = _rows(folder, name, quiet=True)
             file = next((c for c in FILES if c in columns), None)
             tagged = any(c in columns for c in TAGS) or _yes_no(rows, columns)
             if file and tagged:
-                return name
-    return ""
+                found[name] = columns
+    return [name for name, own in found.items() if own == next(iter(found.values()))]
 
 
 def _yes_no(rows: list[Row], columns: list[str]) -> bool:
-    """Whether every column but file, split and group holds only 0 and 1."""
+    """Whether every column but file, split and group holds only yes and no."""
     rest = [c for c in columns if c not in (*FILES, *OTHERS)]
     return bool(rest and rows) and all(
-        (row[c] or "").strip() in ("0", "1", "0.0", "1.0") for row in rows for c in rest
+        row[c].strip().lower() in (*YES, *NO) for row in rows for c in rest
     )
 
 
@@ -103,15 +112,42 @@ def _rows(
 ) -> tuple[list[Row], list[str]]:
     try:
         text = (folder.root / sheet).read_text("utf-8-sig")
-        head = text.partition("\n")[0]
-        comma = max(DELIMITERS, key=head.count)
-        table = csv.DictReader(io.StringIO(text, newline=""), delimiter=comma)
-        columns = [name for name in table.fieldnames or [] if name]
-        return [{k: v or "" for k, v in row.items() if k} for row in table], columns
+        return [row for _, row in rows_of(text)], columns_of(text)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         if not quiet:
             folder.fault("annotation-unreadable", sheet, f"is no CSV: {error}")
         return [], []
+
+
+def rows_of(text: str) -> Iterator[tuple[int, Row]]:
+    """(line number, row by column) of a CSV with a header; empty rows are passed over.
+
+    The names of files, splits, groups and tags are found whatever their case.
+    """
+    table = _reader(text)
+    columns = _header(table)
+    for cells in table:
+        if any(cell.strip() for cell in cells):
+            filled = [*cells, *[""] * len(columns)]
+            row = zip(columns, filled, strict=False)
+            yield table.line_num, {column: cell for column, cell in row if column}
+
+
+def columns_of(text: str) -> list[str]:
+    """The named columns of a CSV's header."""
+    return [column for column in _header(_reader(text)) if column]
+
+
+def _reader(text: str) -> Any:
+    head = text.partition("\n")[0]
+    comma = max(DELIMITERS, key=head.count)
+    return csv.reader(io.StringIO(text, newline=""), delimiter=comma)
+
+
+def _header(table: Any) -> list[str]:
+    known = (*FILES, *TAGS, *OTHERS)
+    names = [name.strip() for name in next(table, [])]
+    return [name.lower() if name.lower() in known else name for name in names]
 
 
 def _words(text: str) -> list[str]:
@@ -119,12 +155,12 @@ def _words(text: str) -> list[str]:
 
 
 def _is_yes(text: str) -> bool:
-    return text.strip() in ("1", "1.0", "True", "true")
+    return text.strip().lower() in YES
 
 
 def _split(folder: Folder, sheet: str, row: Row) -> str:
-    if "split" in row:
+    if row.get("split", "").strip():
         return folder.split(row["split"].strip(), sheet)
     if "is_valid" in row:
         return "valid" if _is_yes(row["is_valid"]) else "train"
-    return ""
+    return split_of_path(sheet)

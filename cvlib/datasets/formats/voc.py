@@ -15,7 +15,13 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 
-from cvlib.datasets.formats.folder import Folder, FormatError, flat_names, split_name
+from cvlib.datasets.formats.folder import (
+    Folder,
+    FormatError,
+    flat_names,
+    split_name,
+    split_of_path,
+)
 from cvlib.datasets.samples import ImageSet, Sample
 
 SHEETS = ("Annotations", "annotations")
@@ -66,21 +72,25 @@ def write(image_set: ImageSet, out: Path) -> dict[str, str]:
 
 def _sheets(folder: Folder) -> list[str]:
     named = folder.under(*SHEETS, suffix=".xml")
-    return named or [f for f in folder.files if f.endswith(".xml") and "/" not in f]
+    every = [f for f in folder.files if f.endswith(".xml")]
+    return named or [f for f in every if "/" not in f or split_of_path(f)]
 
 
 def _splits(folder: Folder) -> dict[str, str]:
     """Stem → split, from the lists; `trainval` says nothing that the others do not."""
     found: dict[str, str] = {}
-    known = {PurePosixPath(image).stem for image in folder.images}
     for name in folder.under("ImageSets/Main", suffix=".txt"):
         split = split_name(PurePosixPath(name).stem)
         if split in ("train", "valid", "test"):
             for line in folder.text(name).splitlines():
                 if line.strip():
                     flagged = re.fullmatch(r"(.+?)\s+(-1|0|1)", line.strip())
-                    stem = line.strip() if line.strip() in known else ""
-                    found[stem or (flagged[1] if flagged else line.strip())] = split
+                    stem = line.strip()
+                    if flagged and stem not in folder.by_stem:
+                        stem = flagged[1]
+                    if found.setdefault(stem, split) != split:
+                        said = f"lists {stem!r}, which is in {found[stem]} too"
+                        folder.fault("image-twice", name, said)
     return found
 
 
@@ -104,9 +114,10 @@ def _entry(
     stem = PurePosixPath(sheet).stem
     given = (root.findtext("filename") or "").strip()
     # Copied annotations often keep another image's name; the file's own is the rule.
-    same = [i for i in folder.images if PurePosixPath(i).stem == stem]
+    same = folder.by_stem.get(stem, [])
     name = same[0] if len(same) == 1 else ""
-    name = name or folder.image(given or stem, sheet, folders=IMAGES)
+    beside = PurePosixPath(sheet).parent.as_posix()
+    name = name or folder.image(given or stem, sheet, folders=(*IMAGES, beside))
     if not name:
         return None
     size = root.find("size")
@@ -132,7 +143,7 @@ def _entry(
         classes.append(said)
     found = np.array(boxes, np.float32).reshape(-1, 4)
     labels = np.zeros(len(classes), np.int64)
-    split = splits.get(stem, "")
+    split = splits.get(stem) or split_of_path(sheet)
     return Sample(folder.root / name, canvas, labels, found, split=split), classes
 
 

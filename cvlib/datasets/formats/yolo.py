@@ -1,7 +1,8 @@
 """YOLO: a text file an image, a line an object: its class, then its box or its outline.
 
-`data.yaml` with `names`, `images/<split>/` and `labels/<split>/` (or
-`<split>/images/`); without it, `classes.txt`. The folders or lists that `train`, `val`
+`data.yaml` (or another YAML with `names`), `images/<split>/` and `labels/<split>/` (or
+`<split>/images/`); without it, `classes.txt` or `obj.names`, and labels there or beside
+the images. The folders or lists that `train`, `val`
 and `test` name there decide the split. Numbers are shares of width and height: four are
 a box's middle and size, six or more a polygon; with `kpt_shape`, keypoints follow the
 box. Those are read, not written. Source: https://docs.ultralytics.com/datasets/detect/
@@ -10,8 +11,12 @@ and /pose/
 
 from __future__ import annotations
 
+import logging
+import posixpath
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
+from reprlib import repr
 from typing import Any
 
 import numpy as np
@@ -26,31 +31,29 @@ from cvlib.datasets.formats.folder import (
 )
 from cvlib.datasets.samples import ImageSet, Sample, boxes_of_masks, encode_polygons
 
+log = logging.getLogger("cvlib")
+
 Floats = NDArray[np.float64]
-SHEETS = ("data.yaml", "data.yml", "dataset.yaml")
+NAME_LISTS = ("classes.txt", "obj.names")
+MOST_CLASSES, MOST_POINTS = 99_999, 1000  # what a hostile file may ask for
+DEPTH = 12  # folders below each other in which a path is looked for
+LISTED = 99  # a list names an image more exactly than any folder
 
 
 def recognise(folder: Folder) -> bool:
-    """Whether there is a data.yaml with names, or text files in a `labels` folder."""
-    return bool(_facts(folder, quiet=True)) or any(
-        "labels" in PurePosixPath(f).parts[:-1] and f.endswith(".txt")
-        for f in folder.files
-    )
+    """Whether there is a data.yaml with names, or text files of images' names."""
+    return bool(_facts(folder)[0] or _sheets(folder))
 
 
 def read(folder: Folder) -> ImageSet:
     """Every image with a text file; an empty file is an image without objects."""
-    sheets = {
-        f
-        for f in folder.files
-        if f.endswith(".txt") and "labels" in PurePosixPath(f).parts[:-1]
-    }
+    sheets = _sheets(folder)
     layout = _layout(folder)
     used: set[str] = set()
     samples = []
     for image in folder.images:
-        sheet = _sheet_of(image)
-        if sheet in sheets:
+        sheet = next((place for place in _places(image) if place in sheets), "")
+        if sheet:
             used.add(sheet)
             samples.append(_sample(folder, image, sheet, layout))
     for sheet in sorted(sheets - used - layout.lists):
@@ -110,124 +113,210 @@ class _Layout:
 
 
 def _layout(folder: Folder) -> _Layout:
-    facts = _facts(folder)
-    points, values = _whole(facts.get("kpt_shape")) or (0, 3)
-    if points < 0 or values not in (2, 3):
-        said = f"wanted kpt_shape: [keypoints, 2 or 3], got {facts['kpt_shape']!r:.60}"
-        folder.fault("annotation-unreadable", SHEETS[0], said)
-        points, values = 0, 3
-    swapped = _whole(facts.get("flip_idx"))
-    pairs = tuple((i, other) for i, other in enumerate(swapped) if i < other < points)
-    splits, lists = _splits(folder, facts)
-    return _Layout(
-        tuple(_names(folder, facts)), points, values, pairs, splits, frozenset(lists)
-    )
+    sheet, facts = _facts(folder)
+    points, values = _shape(folder, sheet, facts)
+    swapped = facts.get("flip_idx")
+    swapped = swapped if isinstance(swapped, list) else []
+    pairs = {(i, o) for i, o in enumerate(swapped[:points]) if isinstance(o, int)}
+    mirrored = sorted((i, o) for i, o in pairs if i < o and (o, i) in pairs)
+    splits, lists = _splits(folder, sheet, facts)
+    names = tuple(_names(folder, sheet, facts))
+    return _Layout(names, points, values, tuple(mirrored), splits, frozenset(lists))
 
 
-def _facts(folder: Folder, *, quiet: bool = False) -> dict[str, Any]:
-    """The content of data.yaml, {} when there is none that has names."""
+def _shape(folder: Folder, sheet: str, facts: dict[str, Any]) -> tuple[int, int]:
+    """Keypoints an object and numbers a keypoint, of `kpt_shape`."""
+    match facts.get("kpt_shape"):
+        case None:
+            return 0, 3
+        case [int(points), (2 | 3) as values] if 0 < points <= MOST_POINTS:
+            return points, values
+        case other:
+            said = f"wanted kpt_shape: [keypoints, 2 or 3], got {repr(other)}"
+            folder.fault("annotation-unreadable", sheet, said)
+            return 0, 3
+
+
+def _facts(folder: Folder) -> tuple[str, dict[str, Any]]:
+    """The YAML that has `names`, at the top or in a folder there, and its content."""
     import yaml
 
-    for sheet in SHEETS:
-        if sheet in folder.files:
-            try:
-                found = yaml.safe_load((folder.root / sheet).read_text("utf-8-sig"))
-            except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
-                if not quiet:
-                    folder.fault("annotation-unreadable", sheet, f"is no YAML: {error}")
-                continue
-            if isinstance(found, dict) and isinstance(found.get("names"), list | dict):
-                return found
-    return {}
+    if folder.sheet is not None:
+        places = [folder.sheet.name]
+    else:
+        near = [f for f in folder.files if f.count("/") < 2]
+        places = [f for f in near if f.endswith((".yaml", ".yml"))]
+        places.sort(key=lambda f: (f.count("/"), PurePosixPath(f).stem != "data"))
+    broken: dict[str, Exception] = {}
+    for sheet in places:
+        try:
+            found = yaml.safe_load((folder.root / sheet).read_text("utf-8-sig"))
+        except Exception as error:  # its constructors raise many kinds
+            broken[sheet] = error
+            continue
+        if isinstance(found, dict) and isinstance(found.get("names"), list | dict):
+            return sheet, found
+    for sheet, reason in broken.items():
+        folder.fault("annotation-unreadable", sheet, f"is no YAML: {reason}")
+    return "", {}
 
 
-def _names(folder: Folder, facts: dict[str, Any]) -> list[str]:
-    """Class names of data.yaml (a list or a dict), else from classes.txt."""
+def _names(folder: Folder, sheet: str, facts: dict[str, Any]) -> list[str]:
+    """Class names of data.yaml (a list or a dict), else of a list beside the labels."""
     names = facts.get("names")
     if isinstance(names, dict):
-        names = _in_order(folder, names)
-    if names:
+        names = _in_order(folder, sheet, names)
+    if isinstance(names, list) and all(isinstance(n, str | int | float) for n in names):
         return [str(name) for name in names]
-    for sheet in ("classes.txt", "labels/classes.txt"):
-        if sheet in folder.files:
-            return [x.strip() for x in folder.text(sheet).splitlines() if x.strip()]
+    if names:
+        said = f"wanted names, got {repr(names)}"
+        folder.fault("annotation-unreadable", sheet, said)
+    for listed in (f for f in folder.files if PurePosixPath(f).name in NAME_LISTS):
+        return [x.strip() for x in folder.text(listed).splitlines() if x.strip()]
     return []
 
 
-def _splits(folder: Folder, facts: dict[str, Any]) -> tuple[dict[str, str], set[str]]:
+def _splits(
+    folder: Folder, sheet: str, facts: dict[str, Any]
+) -> tuple[dict[str, str], set[str]]:
     """Image → split, as train, val and test of data.yaml say; and the lists read."""
-    splits: dict[str, str] = {}
+    base = PurePosixPath(sheet).parent / str(facts.get("path") or "")
+    depths: dict[str, dict[str, int]] = {}  # split → image → how exactly it is named
     lists: set[str] = set()
     for key in ("train", "val", "valid", "test"):
-        given = facts.get(key)
-        for place in given if isinstance(given, list) else [given] if given else []:
-            listed, images = _images_at(folder, str(facts.get("path") or ""), place)
-            lists |= {listed} - {""}
-            splits |= {
-                image: split_name(key) for image in images if image not in splits
-            }
-            if not images:
+        for place in _flat(facts.get(key)):
+            listed, named = _images_at(folder, base, place)
+            lists |= {listed} if listed else set()
+            depths.setdefault(split_name(key), {}).update(named)
+            if not named:
                 said = f"{key}: {place!r:.80} has no image of this folder"
-                folder.fault("split-missing", SHEETS[0], said, severity="warning")
-    return splits, lists
+                _warn(folder, sheet, said)
+    return _decided(folder, sheet, depths), lists
 
 
-def _images_at(folder: Folder, base: str, place: Any) -> tuple[str, list[str]]:
-    """A list's name, if it is one, and the images that a folder or a list names.
+def _decided(
+    folder: Folder, sheet: str, depths: dict[str, dict[str, int]]
+) -> dict[str, str]:
+    """Image → split: a folder within another wins over it, and a list over both.
 
-    Exports often say `../train/images` of a folder beside data.yaml, so dots at the
-    start are passed over where nothing is there otherwise.
+    The same images under two names are no decision, an image in two is a fault.
     """
-    plain = str(place).replace("\\", "/")
-    bare = plain.lstrip("./")
-    for path in (f"{base}/{plain}", plain, bare):
-        inside = PurePosixPath(path.removeprefix("./").removeprefix("/")).as_posix()
+    owners: dict[frozenset[str], list[str]] = {}
+    for split, named in depths.items():
+        owners.setdefault(frozenset(named), []).append(split)
+    for same in (own for images, own in owners.items() if len(own) > 1 and images):
+        _warn(folder, sheet, f"{' and '.join(same)} name the same images: no split")
+        depths = {split: d for split, d in depths.items() if split not in same}
+    splits: dict[str, str] = {}
+    for image in {image: None for named in depths.values() for image in named}:
+        own = {split: d[image] for split, d in depths.items() if image in d}
+        best = [split for split, depth in own.items() if depth == max(own.values())]
+        splits[image] = best[0]
+        if len(best) > 1:
+            folder.fault("image-twice", image, f"is in {' and '.join(best)} of {sheet}")
+    return splits
+
+
+def _warn(folder: Folder, sheet: str, said: str) -> None:
+    """A split that was meant and is not there: also told to who reads strictly."""
+    folder.fault("split-missing", sheet, said, severity="warning")
+    if folder.problems is None:
+        log.warning("%s: %s", folder.root / sheet, said)
+
+
+def _flat(given: Any) -> list[str]:
+    """The texts in a value, a list, or a list of lists."""
+    if isinstance(given, list):
+        return [text for one in given[:1000] for text in _flat(one)]
+    return [given] if isinstance(given, str) and given else []
+
+
+def _images_at(
+    folder: Folder, base: PurePosixPath, place: str
+) -> tuple[str, dict[str, int]]:
+    """A list's name, if it is one, and the images named → how exactly.
+
+    Exports often say `../train/images` of a folder beside data.yaml, or a path of
+    another machine: where nothing is there, its longest end counts that is.
+    """
+    plain = place.replace("\\", "/")
+    ends = [base / plain, *_ends(plain)]
+    for inside in map(_plain, ends):
         if inside in folder.files:
-            lines = folder.text(inside).split("\n")
-            known = {image: image for image in folder.images}
-            found = [_listed(line.strip(), known) for line in lines if line.strip()]
-            return inside, [image for image in found if image]
+            return inside, dict.fromkeys(_listed(folder, inside), LISTED)
         below = "" if inside == "." else f"{inside}/"
-        images = [image for image in folder.images if image.startswith(below)]
-        if images:
-            return "", images
-    return "", []
+        named = [image for image in folder.images if image.startswith(below)]
+        if named:
+            return "", dict.fromkeys(named, inside.count("/") + (inside != "."))
+    return "", {}
 
 
-def _listed(line: str, known: dict[str, str]) -> str:
-    """The image of a list's line: the longest end of its path that is there."""
-    parts = line.replace("\\", "/").split("/")
-    ends = ("/".join(parts[start:]) for start in range(len(parts)))
-    return next((known[end] for end in ends if end in known), "")
+def _listed(folder: Folder, sheet: str) -> list[str]:
+    """The images of a list: below its own folder, else by the longest end there is."""
+    found = []
+    beside = PurePosixPath(sheet).parent
+    for line in filter(None, map(str.strip, folder.text(sheet).splitlines())):
+        plain = line.replace("\\", "/")
+        places = (_plain(p) for p in (beside / plain, *_ends(plain)))
+        found += [p for p in places if p in folder.image_names][:1]
+    return found
 
 
-def _whole(values: Any) -> list[int]:
-    """A list of whole numbers, [] for anything else."""
-    right = isinstance(values, list) and all(isinstance(v, int) for v in values)
-    return values if right else []
+def _ends(path: str) -> list[PurePosixPath]:
+    """A path's last parts, the longest first; no more than a folder is deep."""
+    parts = [part for part in path.split("/")[-DEPTH:] if part not in ("", ".", "..")]
+    return [PurePosixPath(*parts[start:]) for start in range(len(parts))]
 
 
-def _in_order(folder: Folder, names: dict[Any, Any]) -> list[Any]:
+def _plain(path: PurePosixPath) -> str:
+    """A path without dots; one that leads out stays what no file is called."""
+    return posixpath.normpath(path.as_posix())
+
+
+def _in_order(folder: Folder, sheet: str, names: dict[Any, Any]) -> list[Any]:
     """Names by their numbers; a number that is left out is a class without images."""
     try:
         numbered = {int(number): name for number, name in names.items()}
         last = max(numbered, default=-1)
-        if min(numbered, default=0) < 0 or last > 99_999:
+        if min(numbered, default=0) < 0 or last > MOST_CLASSES:
             raise ValueError("out of range")
-    except (TypeError, ValueError):
-        said = f"wanted names with numbers from 0, got {names!r:.80}"
-        folder.fault("annotation-unreadable", SHEETS[0], said)
+    except (TypeError, ValueError, OverflowError):
+        said = f"wanted names with numbers from 0, got {repr(names)}"
+        folder.fault("annotation-unreadable", sheet, said)
         return []
     return [numbered.get(number, f"class {number}") for number in range(last + 1)]
 
 
-def _sheet_of(image: str) -> str:
-    """`images/train/a.jpg` → `labels/train/a.txt`; `train/images/a.jpg` likewise."""
-    parts = list(PurePosixPath(image).with_suffix(".txt").parts)
-    if "images" in parts[:-1]:
-        parts[parts.index("images")] = "labels"
-        return "/".join(parts)
-    return "/".join(["labels", *parts])
+def _sheets(folder: Folder) -> set[str]:
+    """Text files in a `labels` folder, or beside images where classes are listed."""
+    texts = [f for f in folder.files if f.endswith(".txt")]
+    named = any(PurePosixPath(f).name in NAME_LISTS for f in folder.files)
+    found = set()
+    for text in texts:
+        path = PurePosixPath(text)
+        beside = named and any(
+            image.rpartition("/")[0] == text.rpartition("/")[0]
+            for image in folder.by_stem.get(path.stem, [])
+        )
+        if ("labels" in path.parts[:-1] or beside) and path.name not in NAME_LISTS:
+            found.add(text)
+    return found
+
+
+def _places(image: str) -> Iterator[str]:
+    """Where an image's text file may be: `images/train/a.jpg` → `labels/train/a.txt`.
+
+    `train/images/a.jpg` likewise; of two folders `images`, the last, then the first;
+    else below `labels/`; else beside the image.
+    """
+    path = PurePosixPath(image).with_suffix(".txt")
+    places = [i for i, part in enumerate(path.parts[:-1]) if part == "images"]
+    for place in reversed(places):
+        yield PurePosixPath(
+            *path.parts[:place], "labels", *path.parts[place + 1 :]
+        ).as_posix()
+    yield f"labels/{path}"
+    yield str(path)
 
 
 def _sample(folder: Folder, image: str, sheet: str, layout: _Layout) -> Sample:
@@ -243,8 +332,9 @@ def _sample(folder: Folder, image: str, sheet: str, layout: _Layout) -> Sample:
             continue
         names = layout.class_names
         label = int(values[0])
-        if label < 0 or (names and label >= len(names)) or label != values[0]:
-            said = f"line {number}: no class {values[0]:g}; there are {len(names)}"
+        most = len(names) - 1 if names else MOST_CLASSES
+        if not 0 <= label <= most or label != values[0]:
+            said = f"line {number}: no class {values[0]:g}; they go from 0 to {most}"
             folder.fault("class-unknown", sheet, said)
             continue
         labels.append(label)

@@ -241,3 +241,17 @@ def test_masks_are_no_pictures_and_stay_in_a_cleaned_list(tmp_path: Path):
 def test_an_empty_folder_is_an_error(tmp_path: Path):
     assert set(kinds(tmp_path)) == {"unrecognised", "nothing-read"}
     assert examine(tmp_path).errors == 2
+
+
+def test_a_group_that_is_parted_is_an_error(tmp_path: Path):
+    for name in ("a", "b"):
+        image_file(tmp_path / f"{name}.jpg")
+    text = "image,tags,split,group\na.jpg,mug,train,film\nb.jpg,mug,test,film\n"
+    (tmp_path / "tags.csv").write_text(text)
+    assert kinds(tmp_path)["group-across-splits"] == {"a.jpg", "b.jpg"}
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path):
+    root = photographs(tmp_path, 2)
+    os.mkfifo(root / "train" / "can" / "pipe.jpg")
+    assert examine(root).images == 8

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cvlib.datasets import formats
-from cvlib.datasets.formats import FormatError
+from cvlib.datasets.formats import FormatError, UnrecognisedError
 from tests.datasets.formats.sets import boxed, image_file
 
 
@@ -55,3 +55,16 @@ def test_a_class_may_be_called_train(tmp_path: Path):
     found = formats.read(tmp_path)
     assert found.class_names == ("plane", "train")
     assert {s.split for s in found.samples} == {""}
+
+
+def test_splits_without_classes_below_them_are_no_classes(tmp_path: Path):
+    for name in ("train", "valid", "test"):
+        image_file(tmp_path / name / "a.jpg")
+    with pytest.raises(UnrecognisedError):
+        formats.read(tmp_path)
+
+
+def test_a_flat_test_folder_without_labels_is_left_out(tmp_path: Path):
+    for name in ("train/cat/a.jpg", "train/dog/a.jpg", "test/1.jpg"):
+        image_file(tmp_path / name)
+    assert len(formats.read(tmp_path)) == 2

@@ -221,3 +221,59 @@ def test_an_image_of_two_splits_is_a_fault(tmp_path: Path):
     path.with_name("instances_test.json").write_text(path.read_text())
     with pytest.raises(FormatError, match="is listed 2 times, in test and valid"):
         formats.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        ("person_keypoints_train2017", "train"),
+        ("my_val", "valid"),
+        ("negatives_val", "negatives_valid"),
+        ("people", ""),
+    ],
+)
+def test_a_sheet_may_be_called_after_its_split(tmp_path: Path, name: str, split: str):
+    path = sheet(tmp_path, BOX) / "annotations" / "instances_val2017.json"
+    path.rename(path.with_name(f"{name}.json"))
+    assert read_one(tmp_path).split == split
+
+
+def test_one_name_in_two_splits_is_found_in_each(tmp_path: Path):
+    for split in ("train", "val"):
+        image_file(tmp_path / f"{split}2017" / "a.jpg")
+    path = sheet(tmp_path, BOX) / "annotations" / "instances_val2017.json"
+    (tmp_path / "images" / "a.jpg").unlink()
+    path.with_name("instances_train2017.json").write_text(path.read_text())
+    found = formats.read(tmp_path).samples
+    assert {(s.path.parent.name, s.split) for s in found} == {
+        ("train2017", "train"),
+        ("val2017", "valid"),
+    }
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"categories": 5},
+        {"categories": [{"id": 7, "name": "mug", "keypoints": 5, "flip_pairs": 5}]},
+        {"categories": [{"id": 7, "keypoints": ["a"], "flip_pairs": [["a", "b"]]}]},
+        {"categories": [{"id": 7, "keypoints": ["a"], "flip_pairs": [[0, 99]]}]},
+    ],
+)
+def test_categories_that_cannot_be_are_no_crash(tmp_path: Path, wrong: dict):
+    path = sheet(tmp_path, BOX) / "annotations" / "instances_val2017.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | wrong))
+    found = formats.read(tmp_path, problems=[])
+    assert len(found) == 1 and found.flip_pairs == ()
+
+
+def test_endless_keypoints_and_sizes_take_no_endless_memory(tmp_path: Path):
+    many = {**BOX, "keypoints": [0] * 300_000, "segmentation": [[1, 1, 9, 1, 9, 9]]}
+    path = sheet(tmp_path, many) / "annotations" / "instances_val2017.json"
+    document = json.loads(path.read_text())
+    document["images"][0] |= {"width": 1_000_000, "height": 1_000_000}
+    path.write_text(json.dumps(document))
+    (tmp_path / "images" / "a.jpg").write_bytes(b"no picture")
+    (sample,) = formats.read(tmp_path, problems=[]).samples
+    assert sample.canvas_size == (0, 0)
+    assert sample.keypoints.shape[1] == 1000

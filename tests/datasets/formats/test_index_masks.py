@@ -91,3 +91,9 @@ def test_other_folders_are_no_split(tmp_path: Path):
         image_file(tmp_path / "masks" / f"{place}.png").unlink()
         Image.fromarray(numbered(1)).save(tmp_path / "masks" / f"{place}.png")
     assert [s.split for s in formats.read(tmp_path).samples] == ["", "valid"]
+
+
+def test_other_pictures_of_the_same_names_are_no_fault(tmp_path: Path):
+    root = masks(tmp_path, numbered(1))
+    image_file(root / "annotations" / "a.png")
+    assert len(formats.read(root)) == 1

@@ -85,3 +85,15 @@ def test_a_task_that_nobody_finished_is_no_empty_image(tmp_path: Path, done: lis
     assert [(p.kind, p.paths[0].name) for p in problems] == [
         ("annotation-missing", "b.jpg")
     ]
+
+
+@pytest.mark.parametrize("points", [[[1, 2]], [[1, 2], [3, float("nan")]], [5, 6]])
+def test_points_that_are_none_are_a_fault(tmp_path: Path, points: list):
+    drawn = result("polygonlabels", points=points, polygonlabels=["mug"])
+    with pytest.raises(FormatError, match=r"wanted points|a result is"):
+        formats.read(export(tmp_path, drawn))
+
+
+def test_an_address_that_is_none_is_a_fault(tmp_path: Path):
+    with pytest.raises(FormatError, match="task 1"):
+        formats.read(export(tmp_path, BOX, image="//[x"))

@@ -93,3 +93,36 @@ def test_a_split_that_is_none_is_named(tmp_path: Path):
     text = "image,tags,split\na.jpg,mug,holdout\n"
     with pytest.raises(FormatError, match="states split 'holdout'; wanted train"):
         formats.read(table(tmp_path, text, "a.jpg"))
+
+
+def test_columns_and_answers_are_known_whatever_their_case(tmp_path: Path):
+    text = "Filename,mug, jar,Is_Valid\na.jpg,TRUE,False,TRUE\n,,,\n"
+    found = formats.read(table(tmp_path, text, "a.jpg"))
+    assert found.class_names == ("mug", "jar")
+    assert [(s.labels.tolist(), s.split) for s in found.samples] == [([0], "valid")]
+
+
+def test_a_table_in_each_split_is_read(tmp_path: Path):
+    for split in ("train", "test"):
+        image_file(tmp_path / split / "a.jpg")
+        (tmp_path / split / "_classes.csv").write_text("filename,mug, jar\na.jpg,1,0\n")
+    found = formats.read(tmp_path).samples
+    assert [(s.path.parent.name, s.split) for s in found] == [
+        ("test",) * 2,
+        ("train",) * 2,
+    ]
+
+
+def test_images_are_looked_for_in_the_stated_split_only(tmp_path: Path):
+    image_file(tmp_path / "data" / "valid" / "a.jpg")
+    image_file(tmp_path / "data" / "train" / "b.jpg")
+    text = "image,tags,split\na.jpg,mug,valid\nb.jpg,mug,valid\n"
+    found = formats.read(table(tmp_path, text), problems=(problems := []))
+    assert [s.path.name for s in found.samples] == ["a.jpg"]
+    assert [p.kind for p in problems] == ["image-missing", "annotation-missing"]
+
+
+def test_an_image_in_two_splits_is_a_fault(tmp_path: Path):
+    text = "image,tags,split\na.jpg,mug,train\n./a.jpg,mug,test\n"
+    with pytest.raises(FormatError, match="is in the splits 'train' and 'test'"):
+        formats.read(table(tmp_path, text, "a.jpg"))

@@ -117,3 +117,11 @@ def test_an_endless_size_and_an_object_without_a_name_are_no_crash(tmp_path: Pat
     path.write_text(text.replace("</annotation>", f"{size}</annotation>"))
     formats.read(root, problems=(problems := []))
     assert [p.kind for p in problems] == ["class-unknown"]
+
+
+def test_sheets_beside_the_images_of_each_split_are_read(tmp_path: Path):
+    for split in ("train", "valid"):
+        image_file(tmp_path / split / f"{split}.jpg")
+        text = "<annotation><filename>other.jpg</filename></annotation>"
+        (tmp_path / split / f"{split}.xml").write_text(text)
+    assert [s.split for s in formats.read(tmp_path).samples] == ["train", "valid"]

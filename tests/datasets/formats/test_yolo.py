@@ -162,3 +162,94 @@ def test_keypoints_that_do_not_fit_are_a_fault(tmp_path: Path, shape: str):
         file.write(f"kpt_shape: {shape}\n")
     with pytest.raises(FormatError, match="wanted"):
         formats.read(root)
+
+
+def pictures(root: Path, *names: str) -> Path:
+    """Images below images/, each with a box in its text file."""
+    for name in names:
+        image_file(root / "images" / name)
+        sheet = (root / "labels" / name).with_suffix(".txt")
+        sheet.parent.mkdir(parents=True, exist_ok=True)
+        sheet.write_text("0 0.5 0.5 0.5 0.5")
+    return root
+
+
+def splits(root: Path, facts: str, problems: list | None = None) -> dict[str, str]:
+    (root / "data.yaml").write_text(f"names: [mug]\n{facts}")
+    found = formats.read(root, problems=problems)
+    return {s.path.stem: s.split for s in found.samples}
+
+
+def test_a_folder_within_another_wins_over_it(tmp_path: Path):
+    root = pictures(tmp_path, "a.jpg", "val/b.jpg", "test/c.jpg")
+    found = splits(root, "train: images\nval: images/val\ntest: [[images/test]]\n")
+    assert found == {"a": "train", "b": "valid", "c": "test"}
+
+
+def test_the_same_folder_twice_is_no_split(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    root = pictures(tmp_path, "a.jpg", "b.jpg")
+    assert splits(root, "train: images\nval: images\n") == {"a": "", "b": ""}
+    assert "train and valid name the same images" in caplog.text
+
+
+def test_an_image_in_two_lists_is_a_fault(tmp_path: Path):
+    root = pictures(tmp_path, "a.jpg", "b.jpg")
+    for name, text in (
+        ("train", "images/a.jpg\nimages/b.jpg"),
+        ("val", "./images/b.jpg"),
+    ):
+        (root / f"{name}.txt").write_text(text)
+    splits(root, "train: train.txt\nval: val.txt\n", problems := [])
+    assert [(p.kind, p.paths[0].name) for p in problems] == [("image-twice", "b.jpg")]
+
+
+def test_a_list_below_path_names_images_beside_it(tmp_path: Path):
+    root = pictures(tmp_path / "data", "a.jpg").parent
+    (root / "data" / "train.txt").write_text("./images/a.jpg\n")
+    assert splits(root, "path: data\ntrain: train.txt\n") == {"a": "train"}
+
+
+@pytest.mark.parametrize("name", ["fruit.yaml", "data/data.yaml"])
+def test_the_yaml_may_have_another_name_or_folder(tmp_path: Path, name: str):
+    pictures(tmp_path / "data" if "/" in name else tmp_path, "a.jpg")
+    (tmp_path / name).write_text("names: [mug]\ntrain: images\n")
+    found = formats.read(tmp_path)
+    assert (found.class_names, found.samples[0].split) == (("mug",), "train")
+    assert formats.read(tmp_path / name).class_names == ("mug",)
+
+
+def test_labels_may_lie_beside_the_images(tmp_path: Path):
+    image_file(tmp_path / "obj_train_data" / "a.jpg")
+    (tmp_path / "obj_train_data" / "a.txt").write_text("0 0.5 0.5 0.5 0.5")
+    (tmp_path / "obj.names").write_text("mug\n")
+    found = formats.read(tmp_path)
+    assert (found.class_names, len(found.samples[0].boxes)) == (("mug",), 1)
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        "kpt_shape: [17]",
+        "kpt_shape: [20000000, 3]",
+        "nc: !!bool x",
+        "names: {.inf: a}",
+        "names: [[a, b], c]",
+    ],
+)
+def test_a_yaml_that_cannot_be_is_a_fault_and_no_crash(tmp_path: Path, facts: str):
+    root = pictures(tmp_path, "a.jpg")
+    names = "" if "names" in facts else "names: [mug]\n"
+    (root / "data.yaml").write_text(names + facts)
+    found = formats.read(root, problems=(problems := []))
+    assert len(found) == 1
+    assert "annotation-unreadable" in {p.kind for p in problems}
+
+
+@pytest.mark.parametrize("label", ["3000000", "1e300"])
+def test_a_class_of_millions_is_a_fault(tmp_path: Path, label: str):
+    root = pictures(tmp_path, "a.jpg")
+    (root / "labels" / "a.txt").write_text(f"{label} 0.5 0.5 0.5 0.5")
+    with pytest.raises(FormatError, match="no class"):
+        formats.read(root)
