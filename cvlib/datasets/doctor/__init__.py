@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from cvlib.datasets.doctor.report import Report
-from cvlib.datasets.formats.folder import is_mask
-from cvlib.datasets.registry import DatasetError, list_files
-from cvlib.datasets.samples import IMAGE_SUFFIXES, ImageSet, Problem
+from cvlib.datasets.formats.folder import Folder, is_mask
+from cvlib.datasets.registry import DatasetError
+from cvlib.datasets.samples import ImageSet, Problem
 
 __all__ = ["Report", "examine"]
 
@@ -61,7 +61,9 @@ def examine(
     problems: list[Problem] = []
     found = _read(root, problems)
     problems += _not_read(root)
-    paths = _image_files(root, found, problems)
+    painted = found is not None and found.format == "index-masks"
+    images = Folder(root, problems).images  # notes links that lead out, and has none
+    paths = [root / name for name in images if not (painted and is_mask(name))]
     if not paths:
         problems.append(Problem("nothing-read", (root,), "holds no image"))
     looks = files.look_at_all(paths, workers=workers or os.cpu_count() or 1)
@@ -107,28 +109,6 @@ def _read(root: Path, problems: list[Problem]) -> ImageSet | None:
         place = (root / "splits.csv",)
         problems.append(Problem("splits-unreadable", place, str(error)))
         return found
-
-
-def _image_files(
-    root: Path, found: ImageSet | None, problems: list[Problem]
-) -> list[Path]:
-    """Pictures, by their endings; links that lead out are named and left alone."""
-    inside, home = [], root.resolve()
-    painted = found is not None and found.format == "index-masks"
-    for name in list_files(root):
-        path = root / name
-        if not name.lower().endswith(IMAGE_SUFFIXES) or (painted and is_mask(name)):
-            continue
-        try:
-            safe = path.resolve(strict=True).is_relative_to(home)
-        except (OSError, RuntimeError):
-            safe = False
-        if safe:
-            inside.append(path)
-        else:
-            said = "is a link that leads out of the folder or nowhere; it is not read"
-            problems.append(Problem("path-outside", (path,), said))
-    return inside
 
 
 def _not_read(root: Path) -> Iterator[Problem]:

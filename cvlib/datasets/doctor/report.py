@@ -13,7 +13,6 @@ import os
 import warnings
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -187,63 +186,26 @@ def _without(sample: Sample, indices: set[int]) -> Sample:
 
 def html(report: Report) -> str:
     """The report as one page; every name is escaped, pictures are inside."""
-    rows, sections, spent = [], [], 0
-    for kind, problems in report.by_kind().items():
-        severity = problems[0].severity
-        rows.append(
-            f'<tr><td><a href="#{kind}">{kind}</a></td><td>{severity}</td>'
-            f"<td>{len(problems)}</td></tr>"
-        )
-        items = []
-        for one in problems[:EXAMPLES]:
-            pictures = ""
-            for path in one.paths[:4]:
-                data = _thumbnail(path) if spent < EVERY_BYTE else ""
-                spent += len(data)
-                alt = escape(report.name(path), quote=True)
-                pictures += f'<img src="{data}" alt="{alt}">' if data else ""
-            named = "<br>".join(escape(report.name(path)) for path in one.paths[:4])
-            items.append(
-                f"<li>{pictures}<p><b>{named}</b><br>{escape(one.message)}</p></li>"
-            )
-        more = len(problems) - len(items)
-        rest = f"<p>and {more} more</p>" if more > 0 else ""
-        sections.append(
-            f'<h2 id="{kind}">{kind} <small>{severity}, {len(problems)}</small></h2>'
-            f"<ul>{''.join(items)}</ul>{rest}"
-        )
-    name = escape(report.root.name)
-    said = "nothing wrong was found" if not rows else f"{report.errors} errors"
-    table = (
-        "<table><thead><tr><th>kind</th><th>severity</th><th>count</th></tr></thead>"
-        f"<tbody>{''.join(rows)}</tbody></table>"
-        if rows
-        else ""
-    )
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        f"<title>{name}</title>"
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<style>{_STYLE}</style></head><body><main><h1>{name}</h1>"
-        f"<p>{report.images} images, {report.objects} labels, read as "
-        f"{escape(report.format)}: {said}.</p>{table}{''.join(sections)}</main>"
-        "</body></html>\n"
-    )
+    from jinja2 import Environment, PackageLoader
 
+    spent = 0
 
-_STYLE = """
-:root { color-scheme: light dark; }
-body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem;
-  padding: 0 1rem; }
-table { border-collapse: collapse; }
-td, th { border-bottom: 1px solid #8888; padding: .25rem .75rem; text-align: left; }
-ul { display: grid; gap: 1rem; list-style: none; padding: 0;
-  grid-template-columns: repeat(auto-fill, minmax(min(22rem, 100%), 1fr)); }
-li { border: 1px solid #8888; border-radius: .5rem; overflow-wrap: anywhere;
-  padding: .75rem; }
-img { height: 110px; margin-right: .5rem; }
-p { margin: .25rem 0; }
-"""
+    def thumbnail(path: Path) -> str:
+        nonlocal spent
+        data = _thumbnail(path) if spent < EVERY_BYTE else ""
+        spent += len(data)
+        return data
+
+    loader = PackageLoader("cvlib.datasets.doctor", ".")
+    pages = Environment(loader=loader, autoescape=True, trim_blocks=True)
+    return pages.get_template("report.html.jinja").render(
+        report=report,
+        title=report.root.name.encode("utf8", "backslashreplace").decode(),
+        kinds=report.by_kind(),
+        examples=EXAMPLES,
+        name=report.name,
+        thumbnail=thumbnail,
+    )
 
 
 def _thumbnail(path: Path) -> str:

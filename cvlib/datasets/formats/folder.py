@@ -69,19 +69,12 @@ class Folder:
         return frozenset(self.images)
 
     @cached_property
-    def by_stem(self) -> dict[str, list[str]]:
-        """Images by their names without folder and ending."""
-        found: dict[str, list[str]] = {}
-        for image in self.images:
-            found.setdefault(PurePosixPath(image).stem, []).append(image)
-        return found
-
-    @cached_property
     def by_name(self) -> dict[str, list[str]]:
-        """Images by their names without folder."""
+        """Images by their names without folder, and by those without ending."""
         found: dict[str, list[str]] = {}
         for image in self.images:
-            found.setdefault(PurePosixPath(image).name, []).append(image)
+            for key in {PurePosixPath(image).name, PurePosixPath(image).stem}:
+                found.setdefault(key, []).append(image)
         return found
 
     def under(self, *folders: str, suffix: str = "") -> list[str]:
@@ -127,7 +120,7 @@ class Folder:
                 return self._taken(place, plain, sheet)
         bare = PurePosixPath(plain).name
         near = {split, *_splits_in(plain), *_splits_in(sheet)} - {""}
-        same = self.by_name.get(bare) or self.by_stem.get(PurePosixPath(bare).stem, [])
+        same = self.by_name.get(bare) or self.by_name.get(PurePosixPath(bare).stem, [])
         same = [one for one in same if not (near and set(_splits_in(one)) - near)]
         if len(same) == 1:
             return self._taken(same[0], plain, sheet)

@@ -86,7 +86,7 @@ def _splits(folder: Folder) -> dict[str, str]:
                 if line.strip():
                     flagged = re.fullmatch(r"(.+?)\s+(-1|0|1)", line.strip())
                     stem = line.strip()
-                    if flagged and stem not in folder.by_stem:
+                    if flagged and stem not in folder.by_name:
                         stem = flagged[1]
                     if found.setdefault(stem, split) != split:
                         said = f"lists {stem!r}, which is in {found[stem]} too"
@@ -114,7 +114,7 @@ def _entry(
     stem = PurePosixPath(sheet).stem
     given = (root.findtext("filename") or "").strip()
     # Copied annotations often keep another image's name; the file's own is the rule.
-    same = folder.by_stem.get(stem, [])
+    same = folder.by_name.get(stem, [])
     name = same[0] if len(same) == 1 else ""
     beside = PurePosixPath(sheet).parent.as_posix()
     name = name or folder.image(given or stem, sheet, folders=(*IMAGES, beside))

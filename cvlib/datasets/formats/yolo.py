@@ -296,7 +296,7 @@ def _sheets(folder: Folder) -> set[str]:
         path = PurePosixPath(text)
         beside = named and any(
             image.rpartition("/")[0] == text.rpartition("/")[0]
-            for image in folder.by_stem.get(path.stem, [])
+            for image in folder.by_name.get(path.stem, [])
         )
         if ("labels" in path.parts[:-1] or beside) and path.name not in NAME_LISTS:
             found.add(text)
