@@ -39,19 +39,20 @@ def load(
 ) -> ImageSet:
     """The images of a registered data set or of your folder, each in a split.
 
-    A split that the folder's layout has is kept; without `valid`, that is drawn from
-    `train`. Without any, `splits.csv` in the folder decides; what it does not list is
-    drawn as `splits.assign` does, and written there, so that it never changes by
-    itself (in the cache folder, when yours cannot be written). Images that a layout
-    with splits puts in none keep none. Raises FormatError, UnrecognisedError and
-    SplitError. Used in book/start/own-data.
+    A split that the folder's layout has is kept; `valid` and `test`, where it lacks
+    them, are drawn from `train`. Without any, `splits.csv` in the folder decides; what
+    it does not list is drawn as `splits.assign` does, and written there, so that it
+    never changes by itself (in the cache folder, when yours cannot be written). Images
+    that a layout with splits puts in none keep none. Raises FormatError,
+    UnrecognisedError and SplitError. Used in book/start/own-data.
     """
     path = Path(data).expanduser()
     found = formats.read(path if path.is_file() else fetch(data))
     shares = _shares(found, fractions)
-    part = _open(found)
-    if part:
-        found = _with(found, _drawn(part, data, seed, group_by, shares))
+    places = _open(found)
+    if places:
+        drawn = _drawn(_part(found, places), data, seed, group_by, shares)
+        found = _with(found, places, drawn)
     if group_by:
         refuse_parted(found, group_by)
     return found
@@ -62,26 +63,33 @@ def with_kept_splits(found: ImageSet, data: str | Path) -> ImageSet:
 
     Raises SplitError for a file that is not what it should be.
     """
-    kept = _kept(_open(found), data)
-    return found if kept is None else _with(found, kept)
+    places = _open(found)
+    kept = _kept(_part(found, places), data)
+    return found if kept is None else _with(found, places, kept)
 
 
-def _open(found: ImageSet) -> ImageSet:
-    """The images whose split is to be drawn, without one: all, or those of train.
+def _open(found: ImageSet) -> list[int]:
+    """The places of the images whose split is to be drawn.
 
-    None where the layout has train, valid and test.
+    All, or those of train where that is to give valid, test or both; none where the
+    layout has all three.
     """
-    named = {sample.split for sample in found.samples}
-    if not named & set(SPLITS):
-        return found
-    kept = "train" if named & set(SPLITS) == {"train", "test"} else None
-    return found.having(replace(s, split="") for s in found.samples if s.split == kept)
+    named = {sample.split for sample in found.samples} & set(SPLITS)
+    given = "" if not named else "train" if len(named) < len(SPLITS) else None
+    known = [sample.split for sample in found.samples]
+    return [i for i, split in enumerate(known) if not named or split == given]
 
 
-def _with(found: ImageSet, part: ImageSet) -> ImageSet:
-    """The set with the decided images of a part of it."""
-    new = {sample.path: sample for sample in part.samples if sample.split}
-    return found.having(new.get(s.path, s) for s in found.samples)
+def _part(found: ImageSet, places: list[int]) -> ImageSet:
+    return found.having(replace(found.samples[i], split="") for i in places)
+
+
+def _with(found: ImageSet, places: list[int], part: ImageSet) -> ImageSet:
+    """The set with the images of a part of it where they have a split."""
+    samples = list(found.samples)
+    for place, sample in zip(places, part.samples, strict=True):
+        samples[place] = sample if sample.split else samples[place]
+    return found.having(samples)
 
 
 def _kept(part: ImageSet, data: str | Path) -> ImageSet | None:
@@ -114,21 +122,22 @@ def _drawn(
 
 
 def _shares(found: ImageSet, fractions: Fractions) -> Fractions:
-    """The fractions to draw by; without test, where the layout has one.
+    """The fractions to draw by: nothing for what the layout has, but for train.
 
-    Raises SplitError for a layout that has no train or no test.
+    Raises SplitError for a layout with splits and no train.
     """
     named = {sample.split for sample in found.samples} & set(SPLITS)
-    if not named:
-        return fractions
-    if not {"train", "test"} <= named:
+    if named and "train" not in named:
         raise SplitError(
-            f"{found.root} has {', '.join(sorted(named))} and no "
-            f"{'test' if 'train' in named else 'train'} images. Give it such a folder, "
-            "or put all images together and let the split be drawn"
+            f"{found.root} has {', '.join(sorted(named))} and no train images. Give it "
+            "such a folder, or put all images together and let the split be drawn"
         )
-    rest = fractions[0] + fractions[1]
-    return fractions[0] / rest, fractions[1] / rest, 0.0
+    if not named or len(fractions) != len(SPLITS):
+        return fractions
+    train, valid, test = fractions
+    wanted = train, valid * ("valid" not in named), test * ("test" not in named)
+    total = sum(wanted)
+    return wanted[0] / total, wanted[1] / total, wanted[2] / total
 
 
 def _places(root: Path, data: str | Path) -> list[Path]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -239,8 +238,8 @@ def list_files(folder: Path) -> Iterator[str]:
         folders[:] = sorted(name for name in folders if name[0] != ".")
         start = Path(parent).relative_to(folder).as_posix()
         for name in sorted(files):
-            kind = stat.S_IFMT(Path(parent, name).lstat().st_mode)
-            if name[0] != "." and kind in (stat.S_IFREG, stat.S_IFLNK):
+            path = Path(parent, name)
+            if name[0] != "." and (path.is_file() or path.is_symlink()):
                 yield name if start == "." else f"{start}/{name}"
 
 

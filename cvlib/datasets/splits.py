@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import logging
 import os
 import re
 from collections import defaultdict
@@ -20,6 +21,8 @@ from cvlib.datasets.formats.folder import relative_path, split_name
 from cvlib.datasets.formats.tag_tables import rows_of
 from cvlib.datasets.registry import DatasetError
 from cvlib.datasets.samples import SPLITS, ImageSet, Sample
+
+log = logging.getLogger("cvlib")
 
 Fractions = tuple[float, float, float]
 NOTHING = -1  # stands for the class of an image without labels
@@ -106,6 +109,11 @@ def read_splits(image_set: ImageSet, file: Path) -> ImageSet:
             f"{file} lists none of the images: wanted paths such as {wanted!r}, "
             f"got {next(iter(known))!r}"
         )
+    new = sum(not sample.split for sample in samples)
+    gone = len(known) - len(samples) + new
+    if new and gone:
+        said = "%s: %d of its images are gone and %d are new; was a folder renamed?"
+        log.warning(said, file, gone, new)
     return image_set.having(samples)
 
 
@@ -117,7 +125,8 @@ def _rows_of(file: Path) -> dict[str, tuple[str, str]]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise SplitError(f"{file} cannot be read: {error}") from error
     for number, row in rows:
-        path, stated = row.get("path", "").replace("\\", "/"), row.get("split", "")
+        path = row.get("path", "").strip().replace("\\", "/")
+        stated = row.get("split", "")
         split = split_name(stated.strip())
         if not path or split not in SPLITS:
             raise SplitError(

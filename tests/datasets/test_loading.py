@@ -87,10 +87,33 @@ def test_without_valid_it_is_drawn_from_train(tmp_path: Path):
     assert found["valid"] == pytest.approx(40 * 0.15 / 0.85, abs=1)
 
 
-def test_without_test_the_way_out_is_named(tmp_path: Path):
-    root = folder(tmp_path / "set", 4, splits=("train", "valid"))
-    with pytest.raises(SplitError, match="no test images"):
-        load(root)
+def test_without_test_it_is_drawn_from_train_and_valid_stays(tmp_path: Path):
+    root = folder(tmp_path / "set", 20, splits=("train", "val"))
+    found = Counter(s.split for s in load(root).samples)
+    assert found["valid"] == 40
+    assert found["test"] == pytest.approx(40 * 0.15 / 0.85, abs=1)
+
+
+def test_train_alone_gives_all_three(tmp_path: Path):
+    found = load(folder(tmp_path / "set", 20, splits=("train",)))
+    assert set(Counter(s.split for s in found.samples)) == {"train", "valid", "test"}
+
+
+def test_without_train_the_way_out_is_named(tmp_path: Path):
+    text = "image,tags,split\na.jpg,mug,test\nb.jpg,mug,valid\n"
+    for name in ("a.jpg", "b.jpg"):
+        image_file(tmp_path / name)
+    (tmp_path / "tags.csv").write_text(text)
+    with pytest.raises(SplitError, match="no train images"):
+        load(tmp_path)
+
+
+def test_a_renamed_folder_is_noticed(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    root = folder(tmp_path / "set")
+    load(root)
+    (root / "mug").rename(root / "cup")
+    load(root)
+    assert "10 of its images are gone and 10 are new" in caplog.text
 
 
 def test_a_folder_that_cannot_be_written_keeps_its_split_in_the_cache(

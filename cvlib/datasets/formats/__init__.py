@@ -60,67 +60,27 @@ class Format:
 
 
 # In the order in which they are tried: the more a format asks for, the earlier.
-_ENTRIES = (
-    Format(
-        "coco",
-        "a .json with `images` and `annotations`, in annotations/ or beside the images",
-        coco.recognise,
-        coco.read,
-        coco.write,
-        (".json",),
-    ),
-    Format(
-        "yolo",
-        "data.yaml with `names`, images/<split>/ and labels/<split>/*.txt",
-        yolo.recognise,
-        yolo.read,
-        yolo.write,
-        (".yaml", ".yml"),
-    ),
-    Format(
-        "voc",
-        "Annotations/*.xml, and images in JPEGImages/ or images/",
-        voc.recognise,
-        voc.read,
-        voc.write,
-    ),
-    Format(
-        "label-studio",
-        "a .json with a list of tasks, as Label Studio's JSON export",
-        label_studio.recognise,
-        label_studio.read,
-        sheets=(".json",),
-    ),
-    Format(
-        "labelme",
-        "a .json an image, with `shapes` and `imagePath`",
-        labelme.recognise,
-        labelme.read,
-    ),
-    Format(
-        "index-masks",
-        "images/ and masks/*.png of the same names, a class number a pixel",
-        index_masks.recognise,
-        index_masks.read,
-        index_masks.write,
-    ),
-    Format(
-        "tags",
-        "a .csv with a column `image` and a column `tags`, or a 0/1 column a tag",
-        tag_tables.recognise,
-        tag_tables.read,
-        tag_tables.write,
-        (".csv",),
-    ),
-    Format(
-        "classes",
-        "a folder a class with images, at least two; or train/<class>/ and so on",
-        class_folders.recognise,
-        class_folders.read,
-        class_folders.write,
-    ),
-)
-FORMATS: dict[str, Format] = {entry.name: entry for entry in _ENTRIES}
+_MODULES = {
+    "coco": coco,
+    "yolo": yolo,
+    "voc": voc,
+    "label-studio": label_studio,
+    "labelme": labelme,
+    "index-masks": index_masks,
+    "tags": tag_tables,
+    "classes": class_folders,
+}
+FORMATS: dict[str, Format] = {
+    name: Format(
+        name,
+        module.LOOKS_LIKE,
+        module.recognise,
+        module.read,
+        getattr(module, "write", None),
+        getattr(module, "SHEET_ENDINGS", ()),
+    )
+    for name, module in _MODULES.items()
+}
 
 
 def recognise(folder: str | Path) -> str:
@@ -161,6 +121,7 @@ def read(
     if not found.samples:
         said = f"is in the form {entry.name}, and no image of it has an annotation"
         opened.fault("nothing-read", "", f"{said}; wanted {entry.looks_like}")
+    opened.listed_once(found)
     opened.left_out(found)
     return found
 

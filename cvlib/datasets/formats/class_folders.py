@@ -19,6 +19,8 @@ from cvlib.datasets.formats.folder import (
 )
 from cvlib.datasets.samples import SPLITS, ImageSet, Sample
 
+LOOKS_LIKE = "a folder a class with images, at least two; or train/<class>/ and so on"
+
 
 def recognise(folder: Folder) -> bool:
     """Whether images lie in at least two class folders."""

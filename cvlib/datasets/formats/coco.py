@@ -19,8 +19,8 @@ from cvlib.datasets.formats.folder import (
     Folder,
     FormatError,
     flat_names,
-    known_split,
     relative_path,
+    split_of_name,
 )
 from cvlib.datasets.samples import (
     ImageSet,
@@ -29,6 +29,11 @@ from cvlib.datasets.samples import (
     count_pixels,
     encode_polygons,
 )
+
+LOOKS_LIKE = (
+    "a .json with `images` and `annotations`, in annotations/ or beside the images"
+)
+SHEET_ENDINGS = (".json",)
 
 Entry = dict[str, Any]
 POINTS = 1000  # keypoints an object, where no category says how many there are
@@ -47,7 +52,6 @@ def read(folder: Folder) -> ImageSet:
     samples: list[Sample] = []
     for sheet in sheets:
         samples += _read_sheet(folder, sheet, categories)
-    _listed_once(folder, samples)
     points = next((c for c in categories.values() if _point_names(c)), {})
     keypoint_names = _point_names(points)
     pairs = _flip_pairs(points, len(keypoint_names))
@@ -96,7 +100,7 @@ def _is_sheet(document: Any) -> bool:
 def _split_of(sheet: str) -> str:
     path = PurePosixPath(sheet)
     own = path.parent.name if path.name == "_annotations.coco.json" else path.stem
-    return known_split(own) or known_split(own.rpartition("_")[2])
+    return split_of_name(own)
 
 
 def _categories(folder: Folder, sheets: list[str]) -> dict[int, Entry]:
@@ -128,19 +132,6 @@ def _flip_pairs(category: Entry, points: int) -> tuple[tuple[int, int], ...]:
     pairs = [tuple(pair) for pair in listed if isinstance(pair, list)]
     numbers = range(points)
     return tuple(p for p in pairs if len(p) == 2 and all(n in numbers for n in p))
-
-
-def _listed_once(folder: Folder, samples: list[Sample]) -> None:
-    """Note the images that are listed twice, in one sheet or in two."""
-    splits: dict[Path, list[str]] = defaultdict(list)
-    for sample in samples:
-        splits[sample.path].append(sample.split)
-    for path, own in splits.items():
-        if len(own) > 1:
-            where = " and ".join(sorted({split for split in own if split}))
-            said = f"is listed {len(own)} times" + (f", in {where}" if where else "")
-            name = path.relative_to(folder.root).as_posix()
-            folder.fault("image-twice", name, said)
 
 
 def _read_sheet(

@@ -220,6 +220,19 @@ class Folder:
             self.fault("split-unknown", sheet, f"states split {stated!r}; {wanted}")
         return found
 
+    def listed_once(self, found: ImageSet) -> None:
+        """Note the images that are annotated twice, in one split or in two."""
+        splits: dict[Path, list[str]] = {}
+        for sample in found.samples:
+            splits.setdefault(sample.path, []).append(sample.split)
+        for path, own in splits.items():
+            if len(own) > 1:
+                where = " and ".join(sorted({split for split in own if split}))
+                said = f"is listed {len(own)} times" + (
+                    f", in {where}" if where else ""
+                )
+                self.fault("image-twice", path.relative_to(self.root), said)
+
     def left_out(self, found: ImageSet) -> None:
         """Note the images without an annotation; strictly, log how many they are."""
         known = {s.path for s in found.samples}
@@ -242,7 +255,8 @@ class Folder:
         if not path.is_symlink():
             return True
         try:
-            inside = path.resolve(strict=True).is_relative_to(self.root.resolve())
+            target = path.resolve(strict=True)
+            inside = target.is_file() and target.is_relative_to(self.root.resolve())
         except (OSError, RuntimeError):
             inside = False
         if not inside:
@@ -263,8 +277,8 @@ def split_of_path(path: str) -> str:
 
 def _splits_in(path: str) -> dict[str, None]:
     """The splits that folders of a path are named after, in order."""
-    parts = map(split_name, PurePosixPath(path).parts)
-    return {part: None for part in parts if part in SPLITS}
+    parts = map(known_split, PurePosixPath(path).parts)
+    return {part: None for part in parts if part}
 
 
 def split_name(name: str) -> str:
@@ -290,6 +304,11 @@ def known_split(name: str) -> str:
     if found not in SPLITS or head not in ("", "negatives"):
         return ""
     return f"{head}_{found}" if head else found
+
+
+def split_of_name(stem: str) -> str:
+    """The split that an annotation file is called after: `my_val` is valid's."""
+    return known_split(stem) or known_split(stem.rpartition("_")[2])
 
 
 def flat_names(image_set: ImageSet, *, by_stem: bool = False) -> list[str]:

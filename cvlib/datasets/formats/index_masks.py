@@ -21,6 +21,8 @@ from cvlib.datasets.formats.folder import (
 )
 from cvlib.datasets.samples import ImageSet, Sample
 
+LOOKS_LIKE = "images/ and masks/*.png of the same names, a class number a pixel"
+
 
 def recognise(folder: Folder) -> bool:
     """Whether a PNG below `masks/` has the name of an image below `images/`."""

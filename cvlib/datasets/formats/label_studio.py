@@ -16,6 +16,9 @@ from cvlib.datasets.formats.folder import Folder
 from cvlib.datasets.formats.outlines import outlined
 from cvlib.datasets.samples import IMAGE_SUFFIXES, ImageSet
 
+LOOKS_LIKE = "a .json with a list of tasks, as Label Studio's JSON export"
+SHEET_ENDINGS = (".json",)
+
 Shape = tuple[str, Any]
 
 
@@ -66,17 +69,22 @@ def _image(folder: Folder, sheet: str, task: dict[str, Any]) -> str:
         return ""
     # Other columns of the task, such as a camera's name, are text too.
     try:
-        ends = (v for v in text if urlsplit(v.lower()).path.endswith(IMAGE_SUFFIXES))
-        parts = urlsplit(next(ends, text[0]))
+        paths = [_path_in(value) for value in text]
     except ValueError as error:
         folder.fault("image-missing", sheet, f"task {task.get('id')}: {error}")
         return ""
-    path = parse_qs(parts.query).get("d", [parts.path])[0]
-    bare = PurePosixPath(unquote(path).replace("\\", "/")).name
+    path = next((p for p in paths if p.lower().endswith(IMAGE_SUFFIXES)), paths[0])
+    bare = PurePosixPath(path).name
     without = bare.partition("-")[2]
     uploaded = bare not in folder.by_name and without in folder.by_name
-    named = without if uploaded else bare
-    return folder.image(named, sheet, folders=("", "images"))
+    return folder.image(without if uploaded else path, sheet, folders=("", "images"))
+
+
+def _path_in(address: str) -> str:
+    """The path of an address; of a local file's, what stands behind `?d=`."""
+    parts = urlsplit(address)
+    path = parse_qs(parts.query).get("d", [parts.path])[0]
+    return unquote(path).replace("\\", "/")
 
 
 def _results(task: dict[str, Any]) -> list[Any] | None:

@@ -15,6 +15,8 @@ from cvlib.datasets.formats.folder import Folder, split_of_path
 from cvlib.datasets.formats.outlines import outlined
 from cvlib.datasets.samples import ImageSet
 
+LOOKS_LIKE = "a .json an image, with `shapes` and `imagePath`"
+
 Shape = tuple[str, Any]
 
 

@@ -17,8 +17,17 @@ from typing import Any
 
 import numpy as np
 
-from cvlib.datasets.formats.folder import Folder, FormatError, flat_names, split_of_path
+from cvlib.datasets.formats.folder import (
+    Folder,
+    FormatError,
+    flat_names,
+    split_of_name,
+    split_of_path,
+)
 from cvlib.datasets.samples import ImageSet, Sample
+
+LOOKS_LIKE = "a .csv with a column `image` and a column `tags`, or a 0/1 column a tag"
+SHEET_ENDINGS = (".csv",)
 
 FILES = ("image", "path", "filename", "file_name", "fname", "file", "name")
 TAGS = ("tags", "labels", "label", "tag")
@@ -36,25 +45,27 @@ def recognise(folder: Folder) -> bool:
 def read(folder: Folder) -> ImageSet:
     """Every row's image; names as the columns stand, or sorted from the one column."""
     tables = {sheet: _rows(folder, sheet) for sheet in _sheets(folder)}
-    sheet, (_, columns) = next(iter(tables.items()))
+    sheet, (first, columns) = next(iter(tables.items()))
     file = next((name for name in FILES if name in columns), "")
     if not file:
         raise FormatError(
             f"{folder.root / sheet}: wanted a column of files, named one of "
             f"{', '.join(FILES)}; it has {', '.join(columns) or 'none'}"
         )
-    column = next((name for name in TAGS if name in columns), None)
-    names = [c for c in columns if c != file and c not in OTHERS]
+    names = _tag_columns(columns)
+    column = None if _yes_no(first, columns) else _first(TAGS, columns)
     rows = [(sheet, row) for sheet, (own, _) in tables.items() for row in own]
     if column:
         names = sorted({tag for _, row in rows for tag in _words(row[column])})
     samples: dict[str, Sample] = {}
     for sheet, row in rows:
         split = _split(folder, sheet, row)
-        places = (PurePosixPath(sheet).parent.as_posix(), "", "images", "train")
+        own = split or "train"
+        places = (_beside(sheet), "", "images", own, f"images/{own}")
         image = folder.image(row[file], sheet, folders=places, split=split)
         if not image:
             continue
+        split = split or split_of_path(image)
         said = _words(row[column]) if column else [n for n in names if _is_yes(row[n])]
         labels = np.array(sorted({names.index(tag) for tag in said}), np.int64)
         if image in samples:  # a row a tag: the image has the tags of all its rows
@@ -71,6 +82,9 @@ def read(folder: Folder) -> ImageSet:
 
 def write(image_set: ImageSet, out: Path) -> dict[str, str]:
     """`images.csv`, a column a tag; returns image path → name in `out`."""
+    odd = [n for n in image_set.class_names if n.lower() in (*FILES, *TAGS, *OTHERS)]
+    if odd:
+        raise FormatError(f"a column of tags cannot be called {odd[0]!r}; write COCO")
     placed: dict[str, str] = {}
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
@@ -85,24 +99,56 @@ def write(image_set: ImageSet, out: Path) -> dict[str, str]:
 
 
 def _sheets(folder: Folder) -> list[str]:
-    """The tables with a column of files and tags: the first, and others alike."""
+    """The table with a column of files and tags; several, where each is a split's."""
     if folder.sheet is not None:
         return [folder.sheet.name]
-    found: dict[str, list[str]] = {}
-    for name in folder.files:
-        if name.endswith(".csv") and name.count("/") < 2 and name != "splits.csv":
-            rows, columns = _rows(folder, name, quiet=True)
-            file = next((c for c in FILES if c in columns), None)
-            tagged = any(c in columns for c in TAGS) or _yes_no(rows, columns)
-            if file and tagged:
-                found[name] = columns
-    return [name for name, own in found.items() if own == next(iter(found.values()))]
+    found = [
+        name
+        for name in folder.files
+        if name.endswith(".csv") and name.count("/") < 2 and name != "splits.csv"
+        if _is_table(folder, name)
+    ]
+    splits = [name for name in found if _split_of(name)]
+    chosen = splits or found[:1]
+    for name in found:
+        if name not in chosen:
+            said = f"is a table like {chosen[0]}; it is not read. Name the one you mean"
+            folder.fault("not-read", name, said, severity="warning")
+    return chosen
+
+
+def _is_table(folder: Folder, name: str) -> bool:
+    """Whether a CSV has tags, and a column that names a file that is here."""
+    rows, columns = _rows(folder, name, quiet=True)
+    file = _first(FILES, columns)
+    tagged = _first(TAGS, columns) or _yes_no(rows, columns)
+    bare = (PurePosixPath(row[file].replace("\\", "/")) for row in rows if file)
+    known = folder.by_name
+    return bool(tagged) and any(b.name in known or b.stem in known for b in bare)
+
+
+def _first(wanted: tuple[str, ...], columns: list[str]) -> str | None:
+    return next((name for name in wanted if name in columns), None)
+
+
+def _beside(sheet: str) -> str:
+    return PurePosixPath(sheet).parent.as_posix()
+
+
+def _split_of(sheet: str) -> str:
+    """The split that a table's folder or name says."""
+    return split_of_path(_beside(sheet)) or split_of_name(PurePosixPath(sheet).stem)
+
+
+def _tag_columns(columns: list[str]) -> list[str]:
+    return [c for c in columns if c not in (_first(FILES, columns), *OTHERS)]
 
 
 def _yes_no(rows: list[Row], columns: list[str]) -> bool:
-    """Whether every column but file, split and group holds only yes and no."""
-    rest = [c for c in columns if c not in (*FILES, *OTHERS)]
-    return bool(rest and rows) and all(
+    """Whether the columns of tags hold only yes and no; one called `label` is none."""
+    rest = _tag_columns(columns)
+    alone = len(rest) == 1 and rest[0] in TAGS
+    return bool(rest and rows and not alone) and all(
         row[c].strip().lower() in (*YES, *NO) for row in rows for c in rest
     )
 
@@ -145,9 +191,13 @@ def _reader(text: str) -> Any:
 
 
 def _header(table: Any) -> list[str]:
-    known = (*FILES, *TAGS, *OTHERS)
+    """Names of columns; of those that have a meaning, the case does not matter."""
     names = [name.strip() for name in next(table, [])]
-    return [name.lower() if name.lower() in known else name for name in names]
+    for known in (FILES, TAGS, *((other,) for other in OTHERS)):
+        meant = [n for n in names if n.lower() in known]
+        if meant and not set(known) & set(names):
+            names[names.index(meant[0])] = meant[0].lower()
+    return names
 
 
 def _words(text: str) -> list[str]:
@@ -163,4 +213,4 @@ def _split(folder: Folder, sheet: str, row: Row) -> str:
         return folder.split(row["split"].strip(), sheet)
     if "is_valid" in row:
         return "valid" if _is_yes(row["is_valid"]) else "train"
-    return split_of_path(sheet)
+    return _split_of(sheet)

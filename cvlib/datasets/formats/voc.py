@@ -24,6 +24,8 @@ from cvlib.datasets.formats.folder import (
 )
 from cvlib.datasets.samples import ImageSet, Sample
 
+LOOKS_LIKE = "Annotations/*.xml, and images in JPEGImages/ or images/"
+
 SHEETS = ("Annotations", "annotations")
 IMAGES = ("JPEGImages", "images", "", "Annotations", "annotations")
 
@@ -73,7 +75,14 @@ def write(image_set: ImageSet, out: Path) -> dict[str, str]:
 def _sheets(folder: Folder) -> list[str]:
     named = folder.under(*SHEETS, suffix=".xml")
     every = [f for f in folder.files if f.endswith(".xml")]
-    return named or [f for f in every if "/" not in f or split_of_path(f)]
+    return named or [f for f in every if "/" not in f or _beside(folder, f)]
+
+
+def _beside(folder: Folder, sheet: str) -> list[str]:
+    """The images of a sheet's name in its own folder."""
+    path = PurePosixPath(sheet)
+    same = folder.by_name.get(path.stem, [])
+    return [i for i in same if PurePosixPath(i).parent == path.parent]
 
 
 def _splits(folder: Folder) -> dict[str, str]:
@@ -114,10 +123,12 @@ def _entry(
     stem = PurePosixPath(sheet).stem
     given = (root.findtext("filename") or "").strip()
     # Copied annotations often keep another image's name; the file's own is the rule.
-    same = folder.by_name.get(stem, [])
-    name = same[0] if len(same) == 1 else ""
     beside = PurePosixPath(sheet).parent.as_posix()
-    name = name or folder.image(given or stem, sheet, folders=(*IMAGES, beside))
+    same = [i for i in folder.by_name.get(stem, []) if i.rpartition("/")[0] in IMAGES]
+    same = _beside(folder, sheet) or same
+    name = same[0] if len(same) == 1 else ""
+    places = (beside, *IMAGES)
+    name = name or folder.image(given or stem, sheet, folders=places)
     if not name:
         return None
     size = root.find("size")

@@ -15,6 +15,7 @@ import logging
 import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from reprlib import repr
 from typing import Any
@@ -31,18 +32,22 @@ from cvlib.datasets.formats.folder import (
 )
 from cvlib.datasets.samples import ImageSet, Sample, boxes_of_masks, encode_polygons
 
+LOOKS_LIKE = "data.yaml with `names`, images/<split>/ and labels/<split>/*.txt"
+SHEET_ENDINGS = (".yaml", ".yml")
+
 log = logging.getLogger("cvlib")
 
 Floats = NDArray[np.float64]
 NAME_LISTS = ("classes.txt", "obj.names")
-MOST_CLASSES, MOST_POINTS = 99_999, 1000  # what a hostile file may ask for
+# What a hostile file may ask for.
+MOST_CLASSES, MOST_POINTS, MOST_PLACES = 99_999, 1000, 1000
 DEPTH = 12  # folders below each other in which a path is looked for
 LISTED = 99  # a list names an image more exactly than any folder
 
 
 def recognise(folder: Folder) -> bool:
-    """Whether there is a data.yaml with names, or text files of images' names."""
-    return bool(_facts(folder)[0] or _sheets(folder))
+    """Whether text files lie in a `labels` folder, or of boxes beside images."""
+    return bool(_sheets(folder))
 
 
 def read(folder: Folder) -> ImageSet:
@@ -117,7 +122,7 @@ def _layout(folder: Folder) -> _Layout:
     points, values = _shape(folder, sheet, facts)
     swapped = facts.get("flip_idx")
     swapped = swapped if isinstance(swapped, list) else []
-    pairs = {(i, o) for i, o in enumerate(swapped[:points]) if isinstance(o, int)}
+    pairs = {(i, o) for i, o in enumerate(swapped[:points]) if type(o) is int}
     mirrored = sorted((i, o) for i, o in pairs if i < o and (o, i) in pairs)
     splits, lists = _splits(folder, sheet, facts)
     names = tuple(_names(folder, sheet, facts))
@@ -129,7 +134,9 @@ def _shape(folder: Folder, sheet: str, facts: dict[str, Any]) -> tuple[int, int]
     match facts.get("kpt_shape"):
         case None:
             return 0, 3
-        case [int(points), (2 | 3) as values] if 0 < points <= MOST_POINTS:
+        case [points, (2 | 3) as values] if (
+            type(points) is type(values) is int and 0 < points <= MOST_POINTS
+        ):
             return points, values
         case other:
             said = f"wanted kpt_shape: [keypoints, 2 or 3], got {repr(other)}"
@@ -156,6 +163,9 @@ def _facts(folder: Folder) -> tuple[str, dict[str, Any]]:
             continue
         if isinstance(found, dict) and isinstance(found.get("names"), list | dict):
             return sheet, found
+    for sheet in (f for f in folder.files if PurePosixPath(f).name == "obj.data"):
+        lines = (line.partition("=") for line in folder.text(sheet).splitlines())
+        return sheet, {key.strip(): value.strip() for key, _, value in lines}
     for sheet, reason in broken.items():
         folder.fault("annotation-unreadable", sheet, f"is no YAML: {reason}")
     return "", {}
@@ -168,7 +178,7 @@ def _names(folder: Folder, sheet: str, facts: dict[str, Any]) -> list[str]:
         names = _in_order(folder, sheet, names)
     if isinstance(names, list) and all(isinstance(n, str | int | float) for n in names):
         return [str(name) for name in names]
-    if names:
+    if names and not isinstance(names, str):
         said = f"wanted names, got {repr(names)}"
         folder.fault("annotation-unreadable", sheet, said)
     for listed in (f for f in folder.files if PurePosixPath(f).name in NAME_LISTS):
@@ -184,8 +194,8 @@ def _splits(
     depths: dict[str, dict[str, int]] = {}  # split → image → how exactly it is named
     lists: set[str] = set()
     for key in ("train", "val", "valid", "test"):
-        for place in _flat(facts.get(key)):
-            listed, named = _images_at(folder, base, place)
+        for place in islice(_flat(facts.get(key)), MOST_PLACES):
+            listed, named = _images_at(folder, sheet, base, place)
             lists |= {listed} if listed else set()
             depths.setdefault(split_name(key), {}).update(named)
             if not named:
@@ -224,15 +234,17 @@ def _warn(folder: Folder, sheet: str, said: str) -> None:
         log.warning("%s: %s", folder.root / sheet, said)
 
 
-def _flat(given: Any) -> list[str]:
+def _flat(given: Any) -> Iterator[str]:
     """The texts in a value, a list, or a list of lists."""
     if isinstance(given, list):
-        return [text for one in given[:1000] for text in _flat(one)]
-    return [given] if isinstance(given, str) and given else []
+        for one in given:
+            yield from _flat(one)
+    elif isinstance(given, str) and given:
+        yield given
 
 
 def _images_at(
-    folder: Folder, base: PurePosixPath, place: str
+    folder: Folder, sheet: str, base: PurePosixPath, place: str
 ) -> tuple[str, dict[str, int]]:
     """A list's name, if it is one, and the images named → how exactly.
 
@@ -240,7 +252,8 @@ def _images_at(
     another machine: where nothing is there, its longest end counts that is.
     """
     plain = place.replace("\\", "/")
-    ends = [base / plain, *_ends(plain)]
+    beside = PurePosixPath(sheet).parent
+    ends = [base / plain, *(beside / end for end in _ends(plain)), *_ends(plain)]
     for inside in map(_plain, ends):
         if inside in folder.files:
             return inside, dict.fromkeys(_listed(folder, inside), LISTED)
@@ -289,18 +302,23 @@ def _in_order(folder: Folder, sheet: str, names: dict[Any, Any]) -> list[Any]:
 
 def _sheets(folder: Folder) -> set[str]:
     """Text files in a `labels` folder, or beside images where classes are listed."""
-    texts = [f for f in folder.files if f.endswith(".txt")]
     named = any(PurePosixPath(f).name in NAME_LISTS for f in folder.files)
+    stems = {image.rpartition(".")[0] for image in folder.images} if named else set()
     found = set()
-    for text in texts:
+    for text in (f for f in folder.files if f.endswith(".txt")):
         path = PurePosixPath(text)
-        beside = named and any(
-            image.rpartition("/")[0] == text.rpartition("/")[0]
-            for image in folder.by_name.get(path.stem, [])
-        )
+        beside = text.removesuffix(".txt") in stems and _is_boxes(folder, text)
         if ("labels" in path.parts[:-1] or beside) and path.name not in NAME_LISTS:
             found.add(text)
     return found
+
+
+def _is_boxes(folder: Folder, text: str) -> bool:
+    """Whether a text file is empty, or starts with the numbers of a box."""
+    first = folder.text(text).partition("\n")[0].split()
+    return not first or (
+        len(first) >= 5 and _values(" ".join(first[:5]), _Layout()) is not None
+    )
 
 
 def _places(image: str) -> Iterator[str]:

@@ -254,4 +254,5 @@ def test_a_group_that_is_parted_is_an_error(tmp_path: Path):
 def test_a_pipe_is_not_waited_for(tmp_path: Path):
     root = photographs(tmp_path, 2)
     os.mkfifo(root / "train" / "can" / "pipe.jpg")
+    (root / "train" / "can" / "link.jpg").symlink_to("pipe.jpg")
     assert examine(root).images == 8

@@ -155,9 +155,28 @@ def test_images_without_annotations_are_counted(
 
 def test_annotations_of_no_image_are_an_error(tmp_path: Path):
     image_file(tmp_path / "images" / "a.jpg")
-    (tmp_path / "data.yaml").write_text("names: [mug]")
+    (tmp_path / "all.json").write_text('{"images": [], "annotations": []}')
     with pytest.raises(FormatError, match="no image of it has an annotation"):
         formats.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("config.yaml", "names: [cat, dog]"),
+        ("classes.txt", "cat"),
+        ("train/report.xml", "<report/>"),
+        ("log.csv", "Name,Label\nyesterday,good\n"),
+    ],
+)
+def test_other_files_do_not_make_class_folders_something_else(
+    tmp_path: Path, name: str, text: str
+):
+    for place in ("train/cat/a", "train/dog/b"):
+        image_file(tmp_path / f"{place}.jpg")
+        (tmp_path / f"{place}.txt").write_text("a caption of 5 words")
+    (tmp_path / name).write_text(text)
+    assert formats.read(tmp_path).format == "classes"
 
 
 def test_an_image_in_place_of_a_folder_says_so(tmp_path: Path):

@@ -97,3 +97,14 @@ def test_points_that_are_none_are_a_fault(tmp_path: Path, points: list):
 def test_an_address_that_is_none_is_a_fault(tmp_path: Path):
     with pytest.raises(FormatError, match="task 1"):
         formats.read(export(tmp_path, BOX, image="//[x"))
+
+
+def test_a_local_file_in_a_folder_is_found_beside_other_columns(tmp_path: Path):
+    root = export(tmp_path, BOX)
+    for place in ("one", "two"):
+        image_file(root / place / "f.jpg")
+    data = {"cam": "front", "image": "/data/local-files/?d=one%2Ff.jpg"}
+    task = {"id": 1, "data": data, "annotations": [{"result": [BOX]}]}
+    (root / "export.json").write_text(json.dumps([task]))
+    (sample,) = formats.read(root).samples
+    assert sample.path == root / "one" / "f.jpg"

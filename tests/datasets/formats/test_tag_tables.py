@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cvlib.datasets import formats
 from cvlib.datasets.formats import FormatError
-from tests.datasets.formats.sets import image_file, named
+from cvlib.datasets.samples import ImageSet, Sample
+from tests.datasets.formats.sets import SIZE, image_file, named
 
 
 def table(root: Path, text: str, *images: str) -> Path:
@@ -39,7 +41,8 @@ def test_a_table_of_something_else_is_none(tmp_path: Path):
 
 def test_a_row_that_leads_out_is_refused(tmp_path: Path):
     image_file(tmp_path / "secret.jpg")
-    root = table(tmp_path / "set", "image,tags\n../secret.jpg,mug\n", "a.jpg")
+    text = "image,tags\na.jpg,mug\n../secret.jpg,mug\n"
+    root = table(tmp_path / "set", text, "a.jpg")
     with pytest.raises(FormatError, match="outside the folder"):
         formats.read(root)
 
@@ -126,3 +129,35 @@ def test_an_image_in_two_splits_is_a_fault(tmp_path: Path):
     text = "image,tags,split\na.jpg,mug,train\n./a.jpg,mug,test\n"
     with pytest.raises(FormatError, match="is in the splits 'train' and 'test'"):
         formats.read(table(tmp_path, text, "a.jpg"))
+
+
+def test_tables_of_splits_are_each_read_in_their_own_folder(tmp_path: Path):
+    for split, tag in (("train", "a"), ("val", "b"), ("test", "c")):
+        image_file(tmp_path / split / "0.jpg")
+        (tmp_path / f"{split}.csv").write_text(f"image,tags\n0.jpg,{tag}\n")
+    found = formats.read(tmp_path)
+    own = {s.split: named(found, s) for s in found.samples}
+    assert own == {"train": ["a"], "valid": ["b"], "test": ["c"]}
+
+
+@pytest.mark.parametrize("first", ["train.csv", "labels.csv"])
+def test_another_table_like_it_is_not_mixed_in(tmp_path: Path, first: str):
+    image_file(tmp_path / "0.jpg")
+    (tmp_path / first).write_text("image,labels\n0.jpg,a\n")
+    (tmp_path / "sample_submission.csv").write_text("image,labels\n0.jpg,b\n")
+    found = formats.read(tmp_path, problems=(problems := []))
+    assert [named(found, s) for s in found.samples] == [["a"]]
+    assert [p.kind for p in problems] == ["not-read"]
+
+
+def test_folders_in_the_names_are_splits(tmp_path: Path):
+    text = "image,tags\ntrain/0.jpg,a\ntest/0.jpg,b\n"
+    found = formats.read(table(tmp_path, text, "train/0.jpg", "test/0.jpg"))
+    assert [s.split for s in found.samples] == ["train", "test"]
+
+
+def test_a_tag_called_like_a_column_is_refused(tmp_path: Path):
+    sample = Sample(image_file(tmp_path / "a.jpg"), SIZE, np.array([0]))
+    found = ImageSet(tmp_path, "tags", ("Group",), (sample,))
+    with pytest.raises(FormatError, match="cannot be called 'Group'"):
+        formats.write(found, tmp_path / "out", format="tags")

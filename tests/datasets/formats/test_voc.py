@@ -125,3 +125,26 @@ def test_sheets_beside_the_images_of_each_split_are_read(tmp_path: Path):
         text = "<annotation><filename>other.jpg</filename></annotation>"
         (tmp_path / split / f"{split}.xml").write_text(text)
     assert [s.split for s in formats.read(tmp_path).samples] == ["train", "valid"]
+
+
+def test_a_missing_image_is_not_replaced_by_its_namesake(tmp_path: Path):
+    image_file(tmp_path / "train" / "a.jpg")
+    for split in ("train", "valid"):
+        (tmp_path / split).mkdir(exist_ok=True)
+        (tmp_path / split / "a.xml").write_text("<annotation/>")
+    (tmp_path / "valid" / "b.xml").write_text("<annotation/>")
+    image_file(tmp_path / "valid" / "b.jpg")
+    found = formats.read(tmp_path, problems=[])
+    assert {(s.path.name, s.split) for s in found.samples} == {
+        ("a.jpg", "train"),
+        ("b.jpg", "valid"),
+    }
+
+
+def test_two_sheets_of_one_image_are_a_fault(tmp_path: Path):
+    image_file(tmp_path / "images" / "0.jpg")
+    for place in ("Annotations", "Annotations/more"):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "0.xml").write_text("<annotation/>")
+    with pytest.raises(FormatError, match="is listed 2 times"):
+        formats.read(tmp_path)

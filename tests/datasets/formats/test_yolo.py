@@ -233,6 +233,8 @@ def test_labels_may_lie_beside_the_images(tmp_path: Path):
     [
         "kpt_shape: [17]",
         "kpt_shape: [20000000, 3]",
+        "kpt_shape: [true, 3]",
+        "kpt_shape: [1, 3.0]",
         "nc: !!bool x",
         "names: {.inf: a}",
         "names: [[a, b], c]",
@@ -253,3 +255,26 @@ def test_a_class_of_millions_is_a_fault(tmp_path: Path, label: str):
     (root / "labels" / "a.txt").write_text(f"{label} 0.5 0.5 0.5 0.5")
     with pytest.raises(FormatError, match="no class"):
         formats.read(root)
+
+
+def test_the_lists_of_obj_data_decide_the_split(tmp_path: Path):
+    for name in ("train", "valid"):
+        image_file(tmp_path / f"obj_{name}_data" / f"{name}.jpg")
+        (tmp_path / f"obj_{name}_data" / f"{name}.txt").write_text("0 0.5 0.5 0.5 0.5")
+        listed = f"data/obj_{name}_data/{name}.jpg\n"
+        (tmp_path / f"{name}.txt").write_text(listed)
+    (tmp_path / "obj.names").write_text("mug\n")
+    facts = "classes = 1\ntrain = data/train.txt\nvalid = data/valid.txt\n"
+    (tmp_path / "obj.data").write_text(facts)
+    assert [s.split for s in formats.read(tmp_path).samples] == ["train", "valid"]
+
+
+def test_lists_within_lists_end(tmp_path: Path):
+    root = pictures(tmp_path, "a.jpg")
+    level = "[x, x, x, x, x, x, x, x, x, x]"
+    text = f"a0: &a0 {level}\n"
+    for i in range(1, 8):
+        text += f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]\n"
+    (root / "data.yaml").write_text(f"{text}names: [mug]\ntrain: *a7\n")
+    found = formats.read(root, problems=(problems := []))
+    assert len(found) == 1 and len(problems) <= 1001
