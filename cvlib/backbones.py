@@ -7,9 +7,10 @@ never be guessed: the normalisation it was trained with and the image size it ex
 import difflib
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
-from importlib import resources
+from importlib import import_module, resources
+from io import StringIO
 from os import PathLike
 from types import ModuleType
 from typing import Any
@@ -254,7 +255,7 @@ def _torchvision(name: str, pretrained: bool) -> Backbone:
     if name not in models.list_models(module=models):
         raise _unknown(f"torchvision/{name}")
     weights = models.get_model_weights(name).DEFAULT
-    with _explained(f"torchvision/{name}"):
+    with _explained(f"torchvision/{name}"), _hushed():
         model = models.get_model(name, weights=weights if pretrained else None)
     layers = [(n, m) for n, m in model.named_modules() if isinstance(m, nn.Linear)]
     if not layers:
@@ -278,7 +279,8 @@ def _torchvision(name: str, pretrained: bool) -> Backbone:
 def _explained(name: str) -> Iterator[None]:
     """Turn any failure to get hub weights into one line that says what to do."""
     try:
-        yield
+        with _quiet_hub():
+            yield
     except Exception as error:  # hubs raise OS, HTTP and library errors alike
         cause = f"{type(error).__name__}: {error}".splitlines()[0][:120]
         raise WeightsUnavailableError(
@@ -286,6 +288,28 @@ def _explained(name: str) -> Iterator[None]:
             "HF_HOME (timm) and TORCH_HOME (torchvision) name the caches to copy. "
             f"Without: use {DEFAULT!r}, shipped in a pip package, or pretrained=False."
         ) from error
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """Nothing printed: torch.hub announces downloads, which a page shows as debris."""
+    with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+        yield
+
+
+@contextmanager
+def _quiet_hub() -> Iterator[None]:
+    """No line a retry and no progress bars: what fails in the end is raised anyway."""
+    hub: Any = import_module("huggingface_hub.utils")  # exports that mypy misses
+    level, bars = hub.logging.get_verbosity(), not hub.are_progress_bars_disabled()
+    hub.logging.set_verbosity_error()
+    hub.disable_progress_bars()
+    try:
+        yield
+    finally:
+        hub.logging.set_verbosity(level)
+        if bars:
+            hub.enable_progress_bars()
 
 
 def _import_timm() -> ModuleType:

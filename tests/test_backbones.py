@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 import sklearn
 import torch
+from huggingface_hub import utils as hub
 
 from cvlib.backbones import (
     Backbone,
@@ -154,6 +155,24 @@ def test_without_a_network_hub_weights_say_in_one_line_what_to_do(offline, name)
     assert "\n" not in message
     for hint in (name, "efficientnet_lite0", "pretrained=False", "HF_HOME"):
         assert hint in message
+
+
+@pytest.mark.parametrize("name", ["torchvision/resnet18", "timm/resnet18"])
+def test_a_hub_out_of_reach_is_quiet(offline, monkeypatch, capfd, caplog, name):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("time.sleep", lambda seconds: None)  # between retries
+    with pytest.raises(WeightsUnavailableError):
+        load_backbone(name)
+    assert capfd.readouterr() == ("", "")
+    assert not caplog.records
+
+
+def test_the_hub_speaks_again_afterwards(offline):
+    verbosity = hub.logging.get_verbosity()
+    with pytest.raises(WeightsUnavailableError):
+        load_backbone("timm/resnet18")
+    assert hub.logging.get_verbosity() == verbosity
+    assert not hub.are_progress_bars_disabled()
 
 
 def test_without_a_network_the_default_loads(offline):
