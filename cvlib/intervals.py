@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import beta
 
 
 def wilson_interval(
@@ -30,6 +31,28 @@ def wilson_interval(
     middle = (share + z**2 / (2 * total)) / scale
     half = z / scale * math.sqrt(share * (1 - share) / total + z**2 / (4 * total**2))
     return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def upper_bound(
+    counts: ArrayLike, totals: ArrayLike, *, confidence: float = 0.95
+) -> NDArray[np.float64]:
+    """What the true share stays below, where `counts` of `totals` were seen; [N].
+
+    The exact one-sided bound of C. J. Clopper and E. S. Pearson, "The use of confidence
+    or fiducial limits illustrated in the case of the binomial", Biometrika 26, 1934: it
+    lies below the true share in at most 1 − `confidence` of all samples, however small.
+    No mistake among n still allows about 3 / n. Images must be independent of each
+    other. Raises ValueError unless 0 ≤ counts ≤ totals and totals > 0. Used in
+    book/classification/trust.
+
+    >>> upper_bound([0, 1], [59, 59]).round(3).tolist()
+    [0.05, 0.078]
+    """
+    seen, of = np.asarray(counts), np.asarray(totals)
+    if (seen < 0).any() or (seen > of).any() or (of <= 0).any():
+        raise ValueError(f"0 ≤ counts ≤ totals, totals > 0 wanted: {seen}, {of}")
+    rest = np.maximum(of - seen, 1)  # all of them: the bound is 1, not beta's
+    return np.where(seen < of, beta.ppf(confidence, seen + 1, rest), 1.0)
 
 
 def bootstrap_interval(

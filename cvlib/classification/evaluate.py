@@ -1,5 +1,6 @@
 """Predictions → numbers with intervals, and the images to look at."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ from sklearn import metrics
 from torch import Tensor, nn
 
 from cvlib.classification.model import Classifier
-from cvlib.intervals import bootstrap_interval
+from cvlib.intervals import bootstrap_interval, upper_bound
 from cvlib.intervals import wilson_interval as wilson_interval
 
 
@@ -229,6 +230,46 @@ def risk_coverage(scores: Tensor, correct: Tensor) -> tuple[Tensor, Tensor]:
     answered = torch.arange(1, len(scores) + 1)
     wrong = (~correct[order]).double().cumsum(dim=0)
     return answered / max(len(scores), 1), wrong / answered
+
+
+def risk_bound(scores: Tensor, correct: Tensor, *, confidence: float = 0.95) -> Tensor:
+    """What the true risk stays below at each coverage of `risk_coverage`, [N].
+
+    The exact bound of `cvlib.intervals.upper_bound`, for images that are independent of
+    each other. Used in book/classification/trust.
+    """
+    _, risk = risk_coverage(scores, correct)
+    answered = torch.arange(1, len(scores) + 1)
+    wrong = (risk * answered).round()
+    return torch.from_numpy(upper_bound(wrong, answered, confidence=confidence))
+
+
+def answering_threshold(
+    scores: Tensor, correct: Tensor, *, tolerated: float, confidence: float = 0.95
+) -> float:
+    """The lowest score to answer at so that at most `tolerated` of answers are wrong.
+
+    The lowest of `scores` [N] at which the `risk_bound` of these validation images is
+    within `tolerated`; infinity, "answer nothing", where it is at none. The *measured*
+    share of mistakes is as often too low as too high, so a threshold chosen by that
+    breaks its promise about every other time. Taking the lowest that passes is a choice
+    among many; Geifman & El-Yaniv, "Selective Classification for Deep Neural Networks",
+    NeurIPS 2017, pay for it by a higher confidence in each. Used in
+    book/classification/trust.
+
+    >>> right = torch.tensor([True] * 59 + [False] * 41)
+    >>> scores = torch.linspace(0.99, 0, 100)
+    >>> round(answering_threshold(scores, right, tolerated=0.05), 2)
+    0.41
+    >>> answering_threshold(scores, right, tolerated=0.04)
+    inf
+    """
+    bound = risk_bound(scores, correct, confidence=confidence)
+    levels = scores.sort(descending=True).values
+    whole = torch.ones_like(levels, dtype=torch.bool)
+    whole[:-1] = levels[:-1] > levels[1:]  # equal scores are answered together
+    passing = levels[whole & (bound <= tolerated)]
+    return float(passing[-1]) if len(passing) else math.inf
 
 
 def hamming_accuracy(truth: Tensor, predicted: Tensor) -> float:

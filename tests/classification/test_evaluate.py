@@ -202,6 +202,49 @@ def test_risk_falls_to_nothing_when_only_the_surest_are_answered():
     assert risk.tolist() == pytest.approx([0, 0, 1 / 3, 1 / 4])
 
 
+def test_a_bound_lies_above_the_risk_and_nears_it_with_more_images():
+    few = torch.arange(20) % 10 > 0
+    for correct, gap in ((few, 0.2), (few.repeat(200), 0.01)):
+        scores = torch.linspace(1, 0, len(correct))
+        _, risk = evaluate.risk_coverage(scores, correct)
+        bound = evaluate.risk_bound(scores, correct)
+        assert (bound > risk)[risk < 1].all() and bound[-1] - risk[-1] < gap
+
+
+def test_equal_scores_are_answered_together_or_not_at_all():
+    scores = torch.tensor([0.9] * 60 + [0.5] * 2)
+    correct = torch.tensor([True] * 61 + [False])
+    both = evaluate.answering_threshold(scores, correct, tolerated=0.05)
+    assert both == pytest.approx(0.9)  # 61 of the right ones would have passed
+
+
+def test_without_images_nothing_can_be_promised():
+    nothing = torch.empty(0)
+    found = evaluate.answering_threshold(nothing, nothing.bool(), tolerated=0.5)
+    assert found == math.inf
+
+
+def test_the_promise_of_a_threshold_holds_where_the_measured_risk_breaks_it():
+    """A model whose scores keep their word, so that the true risk is known."""
+    generator = np.random.default_rng(0)
+    world = np.sort(generator.beta(3, 0.6, 20_000))[::-1]
+    true_risk = (1 - world).cumsum() / np.arange(1, 20_001)
+    broken = {"bound": 0, "measured": 0}
+    for _ in range(200):
+        scores = torch.from_numpy(generator.choice(world, 300))
+        correct = torch.from_numpy(generator.random(300) < scores.numpy())
+        _, risk = evaluate.risk_coverage(scores, correct)
+        levels = scores.sort(descending=True).values
+        chosen = {
+            "bound": evaluate.answering_threshold(scores, correct, tolerated=0.1),
+            "measured": float(levels[risk <= 0.1][-1]),
+        }
+        for name, threshold in chosen.items():
+            answered = int((world >= threshold).sum())
+            broken[name] += answered > 0 and true_risk[answered - 1] > 0.1
+    assert broken["bound"] <= 20 and broken["measured"] >= 60
+
+
 def test_shapes_that_do_not_fit_are_named():
     with pytest.raises(ValueError, match=r"\[N, tags\], got \(2,\)"):
         evaluate.exact_match(torch.zeros(2), torch.zeros(2))
