@@ -22,6 +22,7 @@ from cvlib.datasets.splits import (
     SplitError,
     assign,
     check_groups,
+    grouped,
     read_splits,
     refuse_parted,
     write_splits,
@@ -37,7 +38,7 @@ def load(
     group_by: str | None = None,
     fractions: Fractions = (0.7, 0.15, 0.15),
 ) -> ImageSet:
-    """The images of a registered data set or of your folder, each in a split.
+    """The images of a registered data set or of your folder, each in split and group.
 
     A split that the folder's layout has is kept; `valid` and `test`, where it lacks
     them, are drawn from `train`. Without any, `splits.csv` in the folder decides; what
@@ -53,8 +54,9 @@ def load(
     if places:
         drawn = _drawn(_part(found, places), data, seed, group_by, shares)
         found = _with(found, places, drawn)
+    found = grouped(found, group_by)
     if group_by:
-        refuse_parted(found, group_by)
+        refuse_parted(found)
     return found
 
 

@@ -13,7 +13,6 @@ import logging
 import os
 import re
 from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -61,7 +60,7 @@ def assign(
     """
     if len(fractions) != 3 or min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-6:
         raise SplitError(f"fractions must be three shares that sum to 1: {fractions}")
-    image_set = image_set.having(_grouped(image_set, group_by))
+    image_set = grouped(image_set, group_by)
     groups = _groups(image_set)
     _distribute(groups, dict(zip(SPLITS, fractions, strict=True)), seed)
     samples = list(image_set.samples)
@@ -148,9 +147,9 @@ def parted_groups(found: ImageSet) -> dict[str, list[Sample]]:
     return {name: list(own.values()) for name, own in seen.items() if len(own) > 1}
 
 
-def refuse_parted(found: ImageSet, group_by: str | None) -> None:
-    """Raise SplitError when `group_by` shows that a split parts a group."""
-    parted = parted_groups(found.having(_grouped(found, group_by)))
+def refuse_parted(found: ImageSet) -> None:
+    """Raise SplitError when a split parts a group."""
+    parted = parted_groups(found)
     if parted:
         group, own = next(iter(parted.items()))
         where = " and ".join(f"{s.split} ({relative_path(found, s)})" for s in own)
@@ -167,11 +166,11 @@ def check_groups(found: ImageSet, kept: ImageSet, group_by: str | None) -> None:
     SplitError when `group_by` gives kept images other groups than the file does, and
     when images are new and nothing says to which of the file's groups they belong.
     """
-    pairs = zip(_grouped(found, group_by), kept.samples, strict=True)
+    pairs = zip(grouped(found, group_by).samples, kept.samples, strict=True)
     other = [(a, b) for a, b in pairs if b.split and b.group not in ("", a.group)]
     new = [relative_path(found, s) for s in kept.samples if not s.split]
     if group_by and not other:
-        refuse_parted(kept, group_by)
+        refuse_parted(grouped(kept, group_by))
     if not other or not (new or group_by):
         return
     asked, written = other[0]
@@ -185,8 +184,11 @@ def check_groups(found: ImageSet, kept: ImageSet, group_by: str | None) -> None:
     )
 
 
-def _grouped(image_set: ImageSet, pattern: str | None) -> Sequence[Sample]:
-    """Samples with a group each: their own, the pattern's, or their path."""
+def grouped(image_set: ImageSet, pattern: str | None) -> ImageSet:
+    """Every sample with a group: its own, the pattern's first bracket, or its path.
+
+    Raises SplitError for a pattern that fits no file.
+    """
     paths = [
         relative_path(image_set, s).removesuffix(s.path.suffix)
         for s in image_set.samples
@@ -195,10 +197,10 @@ def _grouped(image_set: ImageSet, pattern: str | None) -> Sequence[Sample]:
     if pattern and not any(found):
         example = paths[0] if paths else "no file"
         raise SplitError(f"group_by {pattern!r} fits no file; one is {example!r}")
-    return [
+    return image_set.having(
         replace(sample, group=sample.group or by_name or path)
         for sample, by_name, path in zip(image_set.samples, found, paths, strict=True)
-    ]
+    )
 
 
 def _first_bracket(pattern: str | None, path: str) -> str:
