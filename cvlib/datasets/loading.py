@@ -138,7 +138,7 @@ def _shares(found: ImageSet, fractions: Fractions) -> Fractions:
         return fractions
     train, valid, test = fractions
     wanted = train, valid * ("valid" not in named), test * ("test" not in named)
-    total = sum(wanted)
+    total = sum(wanted) or 1.0
     return wanted[0] / total, wanted[1] / total, wanted[2] / total
 
 

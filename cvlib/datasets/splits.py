@@ -162,9 +162,9 @@ def refuse_parted(found: ImageSet) -> None:
 def check_groups(found: ImageSet, kept: ImageSet, group_by: str | None) -> None:
     """Refuse to draw more by other groups than a file of splits was drawn by.
 
-    found: the set as its annotations are; kept: the same with the file's splits. Raises
-    SplitError when `group_by` gives kept images other groups than the file does, and
-    when images are new and nothing says to which of the file's groups they belong.
+    `found` is the set as its annotations are, `kept` the same with the file's splits.
+    Raises SplitError when `group_by` gives kept images other groups than the file
+    does, and when images are new and nothing says to which groups they belong.
     """
     pairs = zip(grouped(found, group_by).samples, kept.samples, strict=True)
     other = [(a, b) for a, b in pairs if b.split and b.group not in ("", a.group)]
