@@ -11,7 +11,7 @@ from typing import Any
 import nbformat
 
 from cvlib.book import BookError
-from cvlib.book.bars import read_bands
+from cvlib.book.bars import Band, read_bands
 from cvlib.book.chapters import (
     Chapter,
     Profile,
@@ -56,20 +56,26 @@ class Site:
         """What a role's `text` stands for: `[chapter#]metric[:format]`.
 
         `role` is `measured` (a number of the run, or the `memory_gb` that it took) or
-        `band` (low to high over seeds). Without a chapter the metric is of the run
-        `here`. Errors: `BookError` for an unknown chapter or metric, `ValueError` for a
-        format that does not fit.
+        `band` (low to high over seeds; the run's number, said to be one, in a profile
+        that was never calibrated). Without a chapter the metric is of the run `here`.
+        Errors: `BookError` for an unknown chapter or metric, `ValueError` for a format
+        that does not fit.
         """
         name, _, spec = text.partition(":")
         chapter, _, metric = name.rpartition("#")
-        if role == "measured":
-            run = self.run(chapter) if chapter or here is None else here
-            numbers = {**run.record, "memory_gb": run.meta["memory_mb"] / 1000}
-            return format(_look_up(numbers, metric, _origin(run)), spec)
-        chapter = chapter or (here.meta["chapter"] if here else "")
-        bands = read_bands(self.chapter(chapter).path).get(self.profile, {})
-        band = _look_up(bands, metric, f"`cvlib book calibrate {chapter}`")
-        return f"{band.low:{spec}} to {band.high:{spec}}"
+        named = chapter or (here.meta["chapter"] if here else "")
+        bands = self._bands(named) if role == "band" else {}
+        if bands:
+            band = _look_up(bands, metric, f"`cvlib book calibrate {named}`")
+            return f"{band.low:{spec}} to {band.high:{spec}}"
+        run = self.run(chapter) if chapter or here is None else here
+        numbers = {**run.record, "memory_gb": run.meta["memory_mb"] / 1000}
+        shown = format(_look_up(numbers, metric, _origin(run)), spec)
+        alone = " (one run; other seeds were not tried)"
+        return shown + alone if role == "band" else shown
+
+    def _bands(self, name: str) -> dict[str, Band]:
+        return read_bands(self.chapter(name).path).get(self.profile, {})
 
     def fingerprint(self, name: str) -> str:
         """What a page that cites a chapter depends on: its run, bars and bands."""

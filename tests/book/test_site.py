@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from cvlib.book import BookError
+from cvlib.book.bars import Band, write_bands
 from cvlib.book.chapters import get_chapter
 from cvlib.book.runs import ensure_run, make_job
 from cvlib.book.site import Site, export_run, show_run
@@ -41,9 +42,17 @@ def test_what_no_run_recorded_cannot_be_cited(site: Site, text, error, message):
         site.cite("measured", text, run)
 
 
-def test_a_band_that_was_never_calibrated_cannot_be_cited(site: Site):
+def test_without_bands_the_one_run_is_cited_and_said_to_be_one(site: Site):
+    shown = site.cite("band", "part/one#accuracy:.1%")
+    assert shown == "75.0% (one run; other seeds were not tried)"
+
+
+def test_a_metric_that_was_never_calibrated_cannot_be_cited(site: Site):
+    chapter = site.chapters["part/one"]
+    write_bands(chapter.path, "embedded", {"accuracy": Band.of([0.5, 0.6])})
+    assert site.cite("band", "part/one#accuracy:.1%") == "50.0% to 60.0%"
     with pytest.raises(BookError, match="calibrate part/one"):
-        site.cite("band", "part/one#accuracy:.1%")
+        site.cite("band", "part/one#loss:.1%")
 
 
 def test_a_chapter_that_was_not_run_says_how_to_run_it(book: Path):
