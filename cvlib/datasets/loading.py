@@ -23,8 +23,8 @@ from cvlib.datasets.splits import (
     assign,
     check_groups,
     grouped,
+    parted_groups,
     read_splits,
-    refuse_parted,
     write_splits,
 )
 
@@ -55,8 +55,12 @@ def load(
         drawn = _drawn(_part(found, places), data, seed, group_by, shares)
         found = _with(found, places, drawn)
     found = grouped(found, group_by)
-    if group_by:
-        refuse_parted(found)
+    parted = parted_groups(found) if group_by else {}
+    if parted:
+        said = (
+            "%s: its splits part %d groups, such as %r; results are not about new ones"
+        )
+        log.warning(said, found.root, len(parted), next(iter(parted)))
     return found
 
 

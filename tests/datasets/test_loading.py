@@ -220,11 +220,14 @@ def test_a_split_of_your_own_is_not_changed_by_its_groups(tmp_path: Path):
     assert (root / "splits.csv").read_text() == before
 
 
-def test_groups_that_folders_part_are_refused(tmp_path: Path):
+def test_groups_that_your_folders_part_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
     root = folder(tmp_path / "set", 4, splits=("train", "valid", "test"))
     load(root)
-    with pytest.raises(SplitError, match="groups are parted"):
-        load(root, group_by=r"(mug\d|jar\d)_\d+$")
+    assert "part" not in caplog.text
+    load(root, group_by=r"(mug\d|jar\d)_\d+$")
+    assert "its splits part 4 groups" in caplog.text
 
 
 def test_a_file_of_splits_may_come_from_a_spreadsheet(tmp_path: Path):
