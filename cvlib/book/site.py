@@ -26,6 +26,10 @@ from cvlib.recording import MIME_TYPE
 _ROLE = re.compile(r"\{(measured|band)\}`([^`]+)`")
 
 
+class NotRunError(BookError):
+    """A chapter is cited that was not run in this profile."""
+
+
 @dataclass(frozen=True)
 class Site:
     """The stored runs of a book in one profile."""
@@ -43,10 +47,10 @@ class Site:
         return _look_up(self.chapters, name, "_toc.yml")
 
     def run(self, name: str) -> Run:
-        """The stored run of a chapter; `BookError` when it was not run."""
+        """The stored run of a chapter; `NotRunError` when there is none."""
         run = find_run(make_job(self.root, self.chapter(name), self.profile))
         if run is None:
-            raise BookError(
+            raise NotRunError(
                 f"{name} has no run in profile {self.profile}; "
                 f"run `cvlib book build --profile {self.profile}`"
             )
@@ -108,6 +112,7 @@ def export_run(site: Site, run: Run) -> nbformat.NotebookNode:
     """A run as a notebook to read anywhere: every cited number is in its text.
 
     The prose is that of the source as it stands; changed parameters have their cell.
+    Of another chapter that was not run, the text names the number that is missing.
     """
     path = site.chapter(run.meta["chapter"]).path
     notebook = show_run(path.read_text("utf8"), run, path)
@@ -115,10 +120,18 @@ def export_run(site: Site, run: Run) -> nbformat.NotebookNode:
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cell.source = _ROLE.sub(
-                lambda role: site.cite(role[1], role[2], run), cell.source
+                lambda role: _cited(site, role[1], role[2], run), cell.source
             )
     _insert_changed_parameters(notebook, run.notebook)
     return notebook
+
+
+def _cited(site: Site, role: str, text: str, run: Run) -> str:
+    try:
+        return site.cite(role, text, run)
+    except NotRunError:
+        chapter, _, metric = text.partition(":")[0].partition("#")
+        return f"({metric} of {chapter}, which was not run here)"
 
 
 def _insert_changed_parameters(

@@ -77,6 +77,14 @@ def test_an_export_shows_changed_parameters_behind_the_defaults(book: Path):
     assert any(s.startswith("It measured 100.0%.") for s in sources)
 
 
+def test_an_export_names_what_a_chapter_that_was_not_run_would_say(book: Path):
+    edit(book / PAGE, "It measured", "Like {measured}`part/two#accuracy:.1%`, it got")
+    run = ensure_run(make_job(book, get_chapter(book, "part/one")))
+    cells = export_run(Site(book, "embedded"), run).cells
+    said = "Like (accuracy of part/two, which was not run here), it got"
+    assert any(said in cell.source for cell in cells)
+
+
 def built(done) -> str:
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stderr

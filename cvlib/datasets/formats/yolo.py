@@ -5,8 +5,8 @@
 the images. The folders or lists that `train`, `val`
 and `test` name there decide the split. Numbers are shares of width and height: four are
 a box's middle and size, six or more a polygon; with `kpt_shape`, keypoints follow the
-box. Those are read, not written. Source: https://docs.ultralytics.com/datasets/detect/
-and /pose/
+box. A line holds a polygon or keypoints: of a set that has both, polygons are written.
+Source: https://docs.ultralytics.com/datasets/detect/ and /pose/
 """
 
 from __future__ import annotations
@@ -69,10 +69,8 @@ def read(folder: Folder) -> ImageSet:
     names = (*layout.class_names, *(f"class {i}" for i in range(named, most + 1)))
     if not any(s.rles for s in samples):
         samples = [replace(s, rles=None) for s in samples]
-    points = tuple(f"point {i}" for i in range(layout.points))
-    return ImageSet(
-        folder.root, "yolo", names, tuple(samples), points, layout.flip_pairs
-    )
+    points, pairs = layout.point_names, layout.flip_pairs
+    return ImageSet(folder.root, "yolo", names, tuple(samples), points, pairs)
 
 
 def write(image_set: ImageSet, out: Path) -> dict[str, str]:
@@ -84,15 +82,17 @@ def write(image_set: ImageSet, out: Path) -> dict[str, str]:
     placed: dict[str, str] = {}
     splits: dict[str, str] = {}
     names = flat_names(image_set, by_stem=True)
+    points = _points(image_set)
     for name, sample in zip(names, image_set.samples, strict=True):
         split = sample.split or "all"
         placed[str(sample.path)] = f"images/{split}/{name}"
         splits["val" if split == "valid" else split] = f"images/{split}"
         sheet = out / "labels" / split / f"{name.rpartition('.')[0]}.txt"
         sheet.parent.mkdir(parents=True, exist_ok=True)
-        lines = _lines(sample)
+        lines = _lines(sample, points)
         sheet.write_text("".join(f"{line}\n" for line in lines), "utf8")
     facts = {"path": ".", **splits, "names": dict(enumerate(image_set.class_names))}
+    facts |= _point_facts(image_set, points)
     out.mkdir(parents=True, exist_ok=True)
     (out / "data.yaml").write_text(
         yaml.safe_dump(facts, sort_keys=False, allow_unicode=True), "utf8"
@@ -112,6 +112,7 @@ class _Layout:
     class_names: tuple[str, ...] = ()
     points: int = 0
     values: int = 3
+    point_names: tuple[str, ...] = ()
     flip_pairs: tuple[tuple[int, int], ...] = ()
     splits: dict[str, str] = field(default_factory=dict)
     lists: frozenset[str] = frozenset()
@@ -121,12 +122,30 @@ def _layout(folder: Folder) -> _Layout:
     sheet, facts = _facts(folder)
     points, values = _shape(folder, sheet, facts)
     swapped = facts.get("flip_idx")
-    swapped = swapped if isinstance(swapped, list) else []
-    pairs = {(i, o) for i, o in enumerate(swapped[:points]) if type(o) is int}
-    mirrored = sorted((i, o) for i, o in pairs if i < o and (o, i) in pairs)
+    swapped = swapped[:points] if isinstance(swapped, list) else []
+    pairs = {(str(i), other) for i, other in enumerate(swapped) if type(other) is str}
+    mutual = ((int(i), int(o)) for i, o in pairs if (o, i) in pairs)
+    mirrored = sorted((i, other) for i, other in mutual if i < other)
     splits, lists = _splits(folder, sheet, facts)
-    names = tuple(_names(folder, sheet, facts))
-    return _Layout(names, points, values, tuple(mirrored), splits, frozenset(lists))
+    return _Layout(
+        tuple(_names(folder, sheet, facts)),
+        points,
+        values,
+        _point_names(facts, points),
+        tuple(mirrored),
+        splits,
+        frozenset(lists),
+    )
+
+
+def _point_names(facts: dict[str, Any], points: int) -> tuple[str, ...]:
+    """`kpt_names`, of every class or of the first; else numbers."""
+    given = facts.get("kpt_names")
+    if isinstance(given, dict):
+        given = next(iter(given.values()), None)
+    if isinstance(given, list) and len(given) == points:
+        return tuple(str(name) for name in given)
+    return tuple(f"point {i}" for i in range(points))
 
 
 def _shape(folder: Folder, sheet: str, facts: dict[str, Any]) -> tuple[int, int]:
@@ -134,10 +153,10 @@ def _shape(folder: Folder, sheet: str, facts: dict[str, Any]) -> tuple[int, int]
     match facts.get("kpt_shape"):
         case None:
             return 0, 3
-        case [points, (2 | 3) as values] if (
-            type(points) is type(values) is int and 0 < points <= MOST_POINTS
+        case [str(points), ("2" | "3") as values] if (
+            points.isdecimal() and len(points) < 5 and 0 < int(points) <= MOST_POINTS
         ):
-            return points, values
+            return int(points), int(values)
         case other:
             said = f"wanted kpt_shape: [keypoints, 2 or 3], got {repr(other)}"
             folder.fault("annotation-unreadable", sheet, said)
@@ -145,7 +164,10 @@ def _shape(folder: Folder, sheet: str, facts: dict[str, Any]) -> tuple[int, int]
 
 
 def _facts(folder: Folder) -> tuple[str, dict[str, Any]]:
-    """The YAML that has `names`, at the top or in a folder there, and its content."""
+    """The YAML that has `names`, at the top or in a folder there, and its content.
+
+    All values are read as texts: a class may be called no, or 007.
+    """
     import yaml
 
     if folder.sheet is not None:
@@ -157,7 +179,8 @@ def _facts(folder: Folder) -> tuple[str, dict[str, Any]]:
     broken: dict[str, Exception] = {}
     for sheet in places:
         try:
-            found = yaml.safe_load((folder.root / sheet).read_text("utf-8-sig"))
+            text = (folder.root / sheet).read_text("utf-8-sig")
+            found = yaml.load(text, yaml.BaseLoader)
         except Exception as error:  # its constructors raise many kinds
             broken[sheet] = error
             continue
@@ -176,8 +199,8 @@ def _names(folder: Folder, sheet: str, facts: dict[str, Any]) -> list[str]:
     names = facts.get("names")
     if isinstance(names, dict):
         names = _in_order(folder, sheet, names)
-    if isinstance(names, list) and all(isinstance(n, str | int | float) for n in names):
-        return [str(name) for name in names]
+    if isinstance(names, list) and all(isinstance(name, str) for name in names):
+        return names
     if names and not isinstance(names, str):
         said = f"wanted names, got {repr(names)}"
         folder.fault("annotation-unreadable", sheet, said)
@@ -239,7 +262,7 @@ def _flat(given: Any) -> Iterator[str]:
     if isinstance(given, list):
         for one in given:
             yield from _flat(one)
-    elif isinstance(given, str) and given:
+    elif isinstance(given, str) and given not in ("", "~", "null"):
         yield given
 
 
@@ -432,11 +455,43 @@ def _rle(outline: Floats | None, box: Floats, height: int, width: int) -> Any:
     return encode_polygons([outline], (height, width))
 
 
-def _lines(sample: Sample) -> list[str]:
+def _points(image_set: ImageSet) -> int:
+    """How many keypoints an object is written with: none where there are masks."""
+    samples = image_set.samples
+    if any(sample.rles for sample in samples):
+        return 0
+    return max(
+        (s.keypoints.shape[1] for s in samples if s.keypoints is not None), default=0
+    )
+
+
+def _point_facts(image_set: ImageSet, points: int) -> dict[str, Any]:
+    """What data.yaml says of keypoints."""
+    if not points:
+        return {}
+    swapped = dict(image_set.flip_pairs) | {o: i for i, o in image_set.flip_pairs}
+    names = list(image_set.keypoint_names)
+    return {
+        "kpt_shape": [points, 3],
+        "flip_idx": [swapped.get(i, i) for i in range(points)],
+        "kpt_names": {i: [*names] for i in range(len(image_set.class_names))},
+    }
+
+
+def _lines(sample: Sample, points: int) -> list[str]:
     assert sample.boxes is not None
-    masks = sample.masks if sample.rles is not None else [None] * len(sample.labels)
+    count = len(sample.labels)
+    masks = sample.masks if sample.rles is not None else [None] * count
     objects = zip(sample.labels.tolist(), sample.boxes, masks, strict=True)
-    return [_line(*one, sample.canvas_size) for one in objects]
+    lines = [_line(*one, sample.canvas_size) for one in objects]
+    if not points:
+        return lines
+    found = (
+        np.zeros((count, points, 3)) if sample.keypoints is None else sample.keypoints
+    )
+    shares = found / np.array([*sample.canvas_size[::-1], 1])
+    tails = ([f"{x:.7f} {y:.7f} {v:g}" for x, y, v in one] for one in shares)
+    return [" ".join([line, *tail]) for line, tail in zip(lines, tails, strict=True)]
 
 
 def _line(

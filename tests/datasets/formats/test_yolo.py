@@ -1,5 +1,6 @@
 """YOLO: shares of width and height, boxes and outlines."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,8 @@ import pytest
 from cvlib.datasets import formats
 from cvlib.datasets.formats import FormatError
 from cvlib.datasets.formats.yolo import _outline
-from tests.datasets.formats.sets import image_file
+from cvlib.datasets.samples import Sample
+from tests.datasets.formats.sets import SIZE, boxed, image_file
 
 
 def lines(root: Path, *said: str, names: str = "[mug, jar]") -> Path:
@@ -155,6 +157,42 @@ def test_a_point_at_nought_without_a_visibility_is_not_labelled(tmp_path: Path):
     assert sample.keypoints[0, :, 2].tolist() == [2, 0]
 
 
+def test_keypoints_are_written_with_their_names(tmp_path: Path):
+    found = boxed(tmp_path / "in", {"a.jpg": ([((1, 2, 9, 9), 1)], "train")})
+    empty = Sample(
+        image_file(tmp_path / "in" / "b.jpg"), SIZE, boxes=np.zeros((0, 4), np.float32)
+    )
+    points = np.array([[[3, 4, 2], [8, 9, 1], [0, 0, 0]]], np.float32)
+    sample = replace(found.samples[0], keypoints=points)
+    names = ("left", "right", "top")
+    posed = replace(
+        found,
+        samples=(sample, empty),
+        keypoint_names=names,
+        flip_pairs=((0, 1),),
+    )
+    again = formats.read(formats.write(posed, tmp_path / "out", format="yolo"))
+    assert (again.keypoint_names, again.flip_pairs) == (names, ((0, 1),))
+    poses = {s.path.name: s.keypoints for s in again.samples}
+    np.testing.assert_allclose(poses["a.jpg"], points, atol=1e-4)
+    assert poses["b.jpg"].shape == (0, 3, 3)
+
+
+def test_masks_are_written_in_place_of_keypoints(tmp_path: Path):
+    drawn = {"a.jpg": ([((1, 2, 9, 9), 1)], "train")}
+    found = boxed(tmp_path / "in", drawn, masks=True)
+    sample = replace(found.samples[0], keypoints=np.ones((1, 2, 3), np.float32))
+    formats.write(found.having([sample]), tmp_path / "out", format="yolo")
+    again = formats.read(tmp_path / "out")
+    assert again.samples[0].keypoints is None
+    assert again.samples[0].masks.sum() == 81
+
+
+def test_names_are_texts_whatever_yaml_makes_of_them(tmp_path: Path):
+    root = lines(tmp_path, "0 0.5 0.5 0.5 0.5", names="[no, yes, 007, 1.50, null]")
+    assert formats.read(root).class_names == ("no", "yes", "007", "1.50", "null")
+
+
 @pytest.mark.parametrize("shape", ["[2, 3]", "[2, 7]", "many"])
 def test_keypoints_that_do_not_fit_are_a_fault(tmp_path: Path, shape: str):
     root = lines(tmp_path, "0 0.5 0.5 0.5 0.5 0.1")
@@ -235,7 +273,7 @@ def test_labels_may_lie_beside_the_images(tmp_path: Path):
         "kpt_shape: [20000000, 3]",
         "kpt_shape: [true, 3]",
         "kpt_shape: [1, 3.0]",
-        "nc: !!bool x",
+        "nc: [",
         "names: {.inf: a}",
         "names: [[a, b], c]",
     ],
