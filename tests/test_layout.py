@@ -83,7 +83,7 @@ def code_lines(source: str) -> int:
 def test_the_package_stays_small(root: Path):
     pantry = root / "cvlib" / "datasets" / "pantry"
     modules = [p for p in (root / "cvlib").rglob("*.py") if pantry not in p.parents]
-    assert sum(code_lines(p.read_text("utf8")) for p in modules) < 7100
+    assert sum(code_lines(p.read_text("utf8")) for p in modules) < 7200
 
 
 def test_the_root_holds_what_was_agreed(root: Path):

@@ -24,6 +24,7 @@ log = logging.getLogger("cvlib")
 
 PIXELS = 100_000_000  # more than a photograph has
 MASKS = ("masks", "labels", "annotations", "label_maps")  # folders of index masks
+MASKED = "annot"  # trainannot/ has the masks of train/
 SPLIT_NAMES = {
     "training": "train",
     "val": "valid",
@@ -289,7 +290,9 @@ def split_name(name: str) -> str:
 
 def is_mask(image: str) -> bool:
     """Whether a file lies where index masks do: it is no picture then."""
-    return image.startswith(tuple(f"{top}/" for top in MASKS))
+    top, below, _ = image.partition("/")
+    split = top.removesuffix(MASKED)
+    return bool(below) and (top in MASKS or (split != top and bool(known_split(split))))
 
 
 def is_negative(image: str) -> bool:

@@ -1,7 +1,10 @@
 """Index masks: `images/a.jpg` and `masks/a.png`, whose pixels are class numbers.
 
-Splits are folders below both. `class_names.txt` (or `classes.txt`) names the classes
-from 0 on; 255 is ignored. Written from instance masks, 0 is the background.
+Splits are folders below both; or the images lie in `train/` and the masks in
+`trainannot/`, as SegNet's CamVid has them. A mask may be called after its image and
+`_P` (fastai's CamVid), `_L`, `_mask` or `_label`. `class_names.txt`, `classes.txt` or
+`codes.txt` names the classes from 0 on; 255 is ignored. Written from instance masks,
+0 is the background.
 """
 
 from __future__ import annotations
@@ -12,16 +15,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cvlib.datasets.formats.folder import (
+    MASKED,
     MASKS,
     Folder,
     FormatError,
     flat_names,
     is_mask,
+    known_split,
     split_of_path,
 )
 from cvlib.datasets.samples import ImageSet, Sample
 
 LOOKS_LIKE = "images/ and masks/*.png of the same names, a class number a pixel"
+TAILS = ("_P", "_L", "_mask", "_label")  # that a mask's name may have
 
 
 def recognise(folder: Folder) -> bool:
@@ -55,9 +61,9 @@ def read(folder: Folder) -> ImageSet:
                 split=split_of_path(image),
             )
         )
-    stems = {_stem(image) for image in pairs}
+    used = {_stem(mask) for mask in pairs.values()}
     for mask in folder.images:
-        if is_mask(mask) and _stem(mask) not in stems:
+        if is_mask(mask) and _stem(mask) not in used:
             folder.fault("image-missing", mask, "is a mask without an image")
     most = max((int(s.labels.max(initial=-1)) for s in samples), default=-1)
     names += [f"class {i}" for i in range(len(names), most + 1)]
@@ -107,20 +113,40 @@ def label_map(sample: Sample) -> NDArray[np.uint8]:
 def _pairs(folder: Folder) -> dict[str, str]:
     """Image → mask, by the path below `images/` and `masks/`."""
     masks: dict[str, str] = {}
-    for top in MASKS:
-        for mask in folder.under(top, suffix=".png"):
+    for mask in sorted(filter(is_mask, folder.images), key=_rank):
+        if mask.endswith(".png"):
             masks.setdefault(_stem(mask), mask)
-    images = [i for i in folder.under("images") if i in folder.image_names]
-    return {image: masks[_stem(image)] for image in images if _stem(image) in masks}
+    images = [image for image in folder.images if _is_pictured(image)]
+    pairs = {image: masks[_stem(image)] for image in images if _stem(image) in masks}
+    used = set(pairs.values())
+    for image in (image for image in images if image not in pairs):
+        tailed = (masks.get(_stem(image) + tail) for tail in TAILS)
+        own = next((mask for mask in tailed if mask and mask not in used), None)
+        pairs |= {image: own} if own else {}
+    return pairs
+
+
+def _rank(mask: str) -> int:
+    """Which folder of masks goes before which, where both have one of a name."""
+    top = mask.partition("/")[0]
+    return MASKS.index(top) if top in MASKS else len(MASKS)
+
+
+def _is_pictured(image: str) -> bool:
+    """Whether an image lies where those with masks do."""
+    top, below, _ = image.partition("/")
+    return bool(below) and (top == "images" or bool(known_split(top)))
 
 
 def _stem(name: str) -> str:
-    """A path below its top folder, without its ending."""
-    return name.partition("/")[2].rpartition(".")[0]
+    """What an image and its mask share: the path, without the folders' own names."""
+    top, _, rest = name.rpartition(".")[0].partition("/")
+    split = top.removesuffix(MASKED)
+    return f"{split}/{rest}" if known_split(split) else rest
 
 
 def _names(folder: Folder) -> list[str]:
-    for sheet in ("class_names.txt", "classes.txt"):
+    for sheet in ("class_names.txt", "classes.txt", "codes.txt"):
         if sheet in folder.files:
             return [x.strip() for x in folder.text(sheet).splitlines() if x.strip()]
     return []

@@ -97,3 +97,36 @@ def test_other_pictures_of_the_same_names_are_no_fault(tmp_path: Path):
     root = masks(tmp_path, numbered(1))
     image_file(root / "annotations" / "a.png")
     assert len(formats.read(root)) == 1
+
+
+@pytest.mark.parametrize(
+    ("image", "mask"),
+    [
+        ("images/a.jpg", "labels/a_P.png"),
+        ("images/train/a.jpg", "masks/train/a_mask.png"),
+        ("train/a.png", "trainannot/a.png"),
+    ],
+)
+def test_masks_may_lie_and_be_called_as_camvid_has_them(
+    tmp_path: Path, image: str, mask: str
+):
+    for name in (image, image.replace("a.", "b.")):
+        image_file(tmp_path / name)
+    for name in (mask, mask.replace("a_", "b_").replace("a.", "b.")):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(numbered(1)).save(tmp_path / name)
+    (tmp_path / "codes.txt").write_text("Sky\nRoad\n")
+    found = formats.read(tmp_path, problems=(problems := []))
+    assert (found.format, found.class_names) == ("index-masks", ("Sky", "Road"))
+    assert [s.path.name[0] for s in found.samples] == ["a", "b"]
+    assert [s.label_map.name[0] for s in found.samples] == ["a", "b"]
+    assert [s.split for s in found.samples] == ["train" * ("train" in image)] * 2
+    assert problems == []
+
+
+def test_a_mask_of_an_image_is_no_other_images(tmp_path: Path):
+    root = masks(tmp_path, numbered(1))
+    for name in ("images/b.jpg", "images/b_P.jpg", "masks/b_P.png"):
+        image_file(root / name)
+    Image.fromarray(numbered(1)).save(root / "masks/b_P.png")
+    assert [s.path.stem for s in formats.read(root).samples] == ["a", "b_P"]
