@@ -61,7 +61,8 @@ def read(folder: Folder) -> ImageSet:
                 split=split_of_path(image),
             )
         )
-    used = {_stem(mask) for mask in pairs.values()}
+    used = {_stem(name) for pair in pairs.items() for name in pair}
+    used |= {stem + tail for stem in used for tail in TAILS}
     for mask in folder.images:
         if is_mask(mask) and _stem(mask) not in used:
             folder.fault("image-missing", mask, "is a mask without an image")
@@ -114,7 +115,7 @@ def _pairs(folder: Folder) -> dict[str, str]:
     """Image → mask, by the path below `images/` and `masks/`."""
     masks: dict[str, str] = {}
     for mask in sorted(filter(is_mask, folder.images), key=_rank):
-        if mask.endswith(".png"):
+        if mask.lower().endswith(".png"):
             masks.setdefault(_stem(mask), mask)
     images = [image for image in folder.images if _is_pictured(image)]
     pairs = {image: masks[_stem(image)] for image in images if _stem(image) in masks}
@@ -134,15 +135,19 @@ def _rank(mask: str) -> int:
 
 def _is_pictured(image: str) -> bool:
     """Whether an image lies where those with masks do."""
-    top, below, _ = image.partition("/")
-    return bool(below) and (top == "images" or bool(known_split(top)))
+    flat = _stem(image).startswith("/") and not is_mask(image)
+    return flat or image.startswith("images/")
 
 
 def _stem(name: str) -> str:
-    """What an image and its mask share: the path, without the folders' own names."""
-    top, _, rest = name.rpartition(".")[0].partition("/")
+    """What an image and its mask share: the path below their folders.
+
+    `/train/a` of what lies in `train/` or `trainannot/` itself.
+    """
+    top, below, rest = name.rpartition(".")[0].partition("/")
     split = top.removesuffix(MASKED)
-    return f"{split}/{rest}" if known_split(split) else rest
+    flat = below and "/" not in rest and known_split(split)
+    return f"/{split}/{rest}" if flat else rest
 
 
 def _names(folder: Folder) -> list[str]:

@@ -15,10 +15,9 @@ import logging
 import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from pathlib import Path, PurePosixPath
 from reprlib import repr
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +42,7 @@ NAME_LISTS = ("classes.txt", "obj.names")
 MOST_CLASSES, MOST_POINTS, MOST_PLACES = 99_999, 1000, 1000
 DEPTH = 12  # folders below each other in which a path is looked for
 LISTED = 99  # a list names an image more exactly than any folder
+NOTHING = ("", "~", "null", "Null", "NULL")  # how YAML says that there is no value
 
 
 def recognise(folder: Folder) -> bool:
@@ -143,9 +143,13 @@ def _point_names(facts: dict[str, Any], points: int) -> tuple[str, ...]:
     given = facts.get("kpt_names")
     if isinstance(given, dict):
         given = next(iter(given.values()), None)
-    if isinstance(given, list) and len(given) == points:
-        return tuple(str(name) for name in given)
+    if _are_texts(given) and len(given) == points:
+        return tuple(given)
     return tuple(f"point {i}" for i in range(points))
+
+
+def _are_texts(given: Any) -> TypeGuard[list[str]]:
+    return isinstance(given, list) and all(isinstance(x, str) and x for x in given)
 
 
 def _shape(folder: Folder, sheet: str, facts: dict[str, Any]) -> tuple[int, int]:
@@ -164,12 +168,7 @@ def _shape(folder: Folder, sheet: str, facts: dict[str, Any]) -> tuple[int, int]
 
 
 def _facts(folder: Folder) -> tuple[str, dict[str, Any]]:
-    """The YAML that has `names`, at the top or in a folder there, and its content.
-
-    All values are read as texts: a class may be called no, or 007.
-    """
-    import yaml
-
+    """The YAML that has `names`, at the top or in a folder there, and its content."""
     if folder.sheet is not None:
         places = [folder.sheet.name]
     else:
@@ -179,8 +178,7 @@ def _facts(folder: Folder) -> tuple[str, dict[str, Any]]:
     broken: dict[str, Exception] = {}
     for sheet in places:
         try:
-            text = (folder.root / sheet).read_text("utf-8-sig")
-            found = yaml.load(text, yaml.BaseLoader)
+            found = _yaml((folder.root / sheet).read_text("utf-8-sig"))
         except Exception as error:  # its constructors raise many kinds
             broken[sheet] = error
             continue
@@ -194,12 +192,27 @@ def _facts(folder: Folder) -> tuple[str, dict[str, Any]]:
     return "", {}
 
 
+def _yaml(text: str) -> Any:
+    """A document whose values are all texts: a class may be called no, or 007.
+
+    Without the keys that have no value.
+    """
+    import yaml
+
+    merging = {"<": yaml.SafeLoader.yaml_implicit_resolvers["<"]}
+    loader = type("Texts", (yaml.SafeLoader,), {"yaml_implicit_resolvers": merging})
+    found = yaml.load(text, loader)
+    if not isinstance(found, dict):
+        return found
+    return {key: value for key, value in found.items() if value not in NOTHING}
+
+
 def _names(folder: Folder, sheet: str, facts: dict[str, Any]) -> list[str]:
     """Class names of data.yaml (a list or a dict), else of a list beside the labels."""
     names = facts.get("names")
     if isinstance(names, dict):
         names = _in_order(folder, sheet, names)
-    if isinstance(names, list) and all(isinstance(name, str) for name in names):
+    if _are_texts(names):
         return names
     if names and not isinstance(names, str):
         said = f"wanted names, got {repr(names)}"
@@ -213,11 +226,12 @@ def _splits(
     folder: Folder, sheet: str, facts: dict[str, Any]
 ) -> tuple[dict[str, str], set[str]]:
     """Image → split, as train, val and test of data.yaml say; and the lists read."""
-    base = PurePosixPath(sheet).parent / str(facts.get("path") or "")
+    path = facts.get("path")
+    base = PurePosixPath(sheet).parent / (path if isinstance(path, str) else "")
     depths: dict[str, dict[str, int]] = {}  # split → image → how exactly it is named
     lists: set[str] = set()
     for key in ("train", "val", "valid", "test"):
-        for place in islice(_flat(facts.get(key)), MOST_PLACES):
+        for place in _flat(facts.get(key)):
             listed, named = _images_at(folder, sheet, base, place)
             lists |= {listed} if listed else set()
             depths.setdefault(split_name(key), {}).update(named)
@@ -258,12 +272,14 @@ def _warn(folder: Folder, sheet: str, said: str) -> None:
 
 
 def _flat(given: Any) -> Iterator[str]:
-    """The texts in a value, a list, or a list of lists."""
-    if isinstance(given, list):
-        for one in given:
-            yield from _flat(one)
-    elif isinstance(given, str) and given not in ("", "~", "null"):
-        yield given
+    """The texts in a value, a list, or a list of lists; of a hostile one, the first."""
+    waiting = [given]
+    for _ in range(MOST_PLACES):
+        one = waiting.pop() if waiting else ""
+        if isinstance(one, list):
+            waiting += one[MOST_PLACES::-1]
+        elif isinstance(one, str) and one:
+            yield one
 
 
 def _images_at(
@@ -457,41 +473,56 @@ def _rle(outline: Floats | None, box: Floats, height: int, width: int) -> Any:
 
 def _points(image_set: ImageSet) -> int:
     """How many keypoints an object is written with: none where there are masks."""
-    samples = image_set.samples
-    if any(sample.rles for sample in samples):
+    posed = [s.keypoints for s in image_set.samples if s.keypoints is not None]
+    most = max((keypoints.shape[1] for keypoints in posed), default=0)
+    masked = any(sample.rles for sample in image_set.samples)
+    if most and (masked or most > MOST_POINTS):
+        why = "beside its masks" if masked else f"of more than {MOST_POINTS} points"
+        log.warning("%s: YOLO holds no keypoints %s", image_set.root, why)
         return 0
-    return max(
-        (s.keypoints.shape[1] for s in samples if s.keypoints is not None), default=0
-    )
+    return most
 
 
 def _point_facts(image_set: ImageSet, points: int) -> dict[str, Any]:
-    """What data.yaml says of keypoints."""
-    if not points:
-        return {}
-    swapped = dict(image_set.flip_pairs) | {o: i for i, o in image_set.flip_pairs}
-    names = list(image_set.keypoint_names)
-    return {
-        "kpt_shape": [points, 3],
-        "flip_idx": [swapped.get(i, i) for i in range(points)],
-        "kpt_names": {i: [*names] for i in range(len(image_set.class_names))},
-    }
+    """What data.yaml says of keypoints.
+
+    Without `flip_idx` nothing is mirrored in training, so it is written only if known.
+    """
+    facts: dict[str, Any] = {"kpt_shape": [points, 3]} if points else {}
+    pairs = [pair for pair in image_set.flip_pairs if max(pair) < points]
+    if pairs:
+        swapped = dict(pairs) | {o: i for i, o in pairs}
+        facts["flip_idx"] = [swapped.get(i, i) for i in range(points)]
+    names = image_set.keypoint_names
+    if points and len(names) == points:
+        classes = range(len(image_set.class_names))
+        facts["kpt_names"] = {i: [*names] for i in classes}
+    return facts
 
 
 def _lines(sample: Sample, points: int) -> list[str]:
     assert sample.boxes is not None
-    count = len(sample.labels)
-    masks = sample.masks if sample.rles is not None else [None] * count
+    masks = sample.masks if sample.rles is not None else [None] * len(sample.labels)
     objects = zip(sample.labels.tolist(), sample.boxes, masks, strict=True)
     lines = [_line(*one, sample.canvas_size) for one in objects]
     if not points:
         return lines
-    found = (
-        np.zeros((count, points, 3)) if sample.keypoints is None else sample.keypoints
-    )
-    shares = found / np.array([*sample.canvas_size[::-1], 1])
-    tails = ([f"{x:.7f} {y:.7f} {v:g}" for x, y, v in one] for one in shares)
-    return [" ".join([line, *tail]) for line, tail in zip(lines, tails, strict=True)]
+    tails = map(_tail, _shares(sample, points))
+    return [f"{line} {tail}" for line, tail in zip(lines, tails, strict=True)]
+
+
+def _shares(sample: Sample, points: int) -> Floats:
+    """Keypoints [N, points, 3] in shares of the image; zeros where there is none."""
+    found = np.zeros((len(sample.labels), points, 3))
+    if sample.keypoints is not None:
+        found[:, : sample.keypoints.shape[1]] = sample.keypoints
+    found[~np.isfinite(found).all(axis=2)] = 0
+    shares: Floats = found / np.array([*sample.canvas_size[::-1], 1])
+    return shares
+
+
+def _tail(shares: Floats) -> str:
+    return " ".join(f"{x:.7f} {y:.7f} {v:g}" for x, y, v in shares)
 
 
 def _line(

@@ -130,3 +130,32 @@ def test_a_mask_of_an_image_is_no_other_images(tmp_path: Path):
         image_file(root / name)
     Image.fromarray(numbered(1)).save(root / "masks/b_P.png")
     assert [s.path.stem for s in formats.read(root).samples] == ["a", "b_P"]
+
+
+@pytest.mark.parametrize(
+    ("others", "mask", "format"),
+    [
+        (["train/cat/0.jpg", "train/dog/1.jpg"], "masks/train/cat/0.png", "classes"),
+        (["train/x/0.jpg", "train/y/0.jpg"], "trainannot/x/0.png", "classes"),
+        (["images/a.JPG"], "masks/a.PNG", "index-masks"),
+    ],
+)
+def test_masks_belong_to_the_folders_that_they_are_for(
+    tmp_path: Path, others: list[str], mask: str, format: str
+):
+    for name in others:
+        image_file(tmp_path / name)
+    (tmp_path / mask).parent.mkdir(parents=True)
+    Image.fromarray(numbered(1)).save(tmp_path / mask)
+    found = formats.read(tmp_path, problems=[])
+    assert (found.format, len(found)) == (format, len(others))
+
+
+@pytest.mark.parametrize("other", ["masks/a_L.png", "masks/a.jpg"])
+def test_a_second_picture_of_an_image_is_no_mask_that_lacks_one(
+    tmp_path: Path, other: str
+):
+    image_file(tmp_path / "images/a.jpg")
+    image_file(tmp_path / other)
+    Image.fromarray(numbered(1)).save(tmp_path / "masks/a_P.png")
+    assert len(formats.read(tmp_path)) == 1

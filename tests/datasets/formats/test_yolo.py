@@ -5,11 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from cvlib.datasets import formats
 from cvlib.datasets.formats import FormatError
 from cvlib.datasets.formats.yolo import _outline
-from cvlib.datasets.samples import Sample
+from cvlib.datasets.samples import ImageSet, Sample
 from tests.datasets.formats.sets import SIZE, boxed, image_file
 
 
@@ -157,35 +158,80 @@ def test_a_point_at_nought_without_a_visibility_is_not_labelled(tmp_path: Path):
     assert sample.keypoints[0, :, 2].tolist() == [2, 0]
 
 
+def posed(root: Path, *counts: int, names: tuple[str, ...] = ()) -> ImageSet:
+    """A set of one object an image, each with so many keypoints; none for 0."""
+    samples = []
+    for number, count in enumerate(counts):
+        points = np.full((1, count, 3), 2, np.float32) if count else None
+        image = image_file(root / f"{number}.jpg")
+        box = np.array([[1, 2, 9, 9]], np.float32)
+        samples.append(Sample(image, SIZE, np.zeros(1, int), box, keypoints=points))
+    return ImageSet(root, "coco", ("mug", "jar"), tuple(samples), names)
+
+
+def through_yolo(found: ImageSet, out: Path) -> tuple[ImageSet, dict]:
+    formats.write(found, out, format="yolo")
+    return formats.read(out), yaml.safe_load((out / "data.yaml").read_text("utf8"))
+
+
 def test_keypoints_are_written_with_their_names(tmp_path: Path):
-    found = boxed(tmp_path / "in", {"a.jpg": ([((1, 2, 9, 9), 1)], "train")})
-    empty = Sample(
-        image_file(tmp_path / "in" / "b.jpg"), SIZE, boxes=np.zeros((0, 4), np.float32)
-    )
-    points = np.array([[[3, 4, 2], [8, 9, 1], [0, 0, 0]]], np.float32)
-    sample = replace(found.samples[0], keypoints=points)
     names = ("left", "right", "top")
-    posed = replace(
-        found,
-        samples=(sample, empty),
-        keypoint_names=names,
-        flip_pairs=((0, 1),),
-    )
-    again = formats.read(formats.write(posed, tmp_path / "out", format="yolo"))
+    found = posed(tmp_path / "in", 3, 0, names=names)
+    points = np.array([[[3, 4, 2], [8, 9, 1], [0, 0, 0]]], np.float32)
+    first = replace(found.samples[0], keypoints=points)
+    empty = replace(found.samples[1], labels=np.zeros(0, int), boxes=np.zeros((0, 4)))
+    found = replace(found, samples=(first, empty), flip_pairs=((0, 1),))
+    again, facts = through_yolo(found, tmp_path / "out")
     assert (again.keypoint_names, again.flip_pairs) == (names, ((0, 1),))
+    assert facts["kpt_names"] == {0: list(names), 1: list(names)}
     poses = {s.path.name: s.keypoints for s in again.samples}
-    np.testing.assert_allclose(poses["a.jpg"], points, atol=1e-4)
-    assert poses["b.jpg"].shape == (0, 3, 3)
+    np.testing.assert_allclose(poses["0.jpg"], points, atol=1e-4)
+    assert poses["1.jpg"].shape == (0, 3, 3)
 
 
-def test_masks_are_written_in_place_of_keypoints(tmp_path: Path):
+def test_no_object_is_lost_where_keypoints_differ_or_are_no_numbers(tmp_path: Path):
+    found = posed(tmp_path / "in", 2, 3, 0)
+    found.samples[0].keypoints[0, 1] = np.nan
+    again, facts = through_yolo(found, tmp_path / "out")
+    seen = [s.keypoints[0, :, 2].tolist() for s in again.samples]
+    assert seen == [[2, 0, 0], [2, 2, 2], [0, 0, 0]]
+    assert "flip_idx" not in facts and "kpt_names" not in facts
+
+
+def test_flips_beyond_the_keypoints_are_left_out(tmp_path: Path):
+    found = replace(posed(tmp_path / "in", 2), flip_pairs=((0, 1), (1, 2)))
+    assert through_yolo(found, tmp_path / "out")[1]["flip_idx"] == [1, 0]
+
+
+def test_masks_are_written_in_place_of_keypoints(tmp_path: Path, caplog):
     drawn = {"a.jpg": ([((1, 2, 9, 9), 1)], "train")}
     found = boxed(tmp_path / "in", drawn, masks=True)
     sample = replace(found.samples[0], keypoints=np.ones((1, 2, 3), np.float32))
-    formats.write(found.having([sample]), tmp_path / "out", format="yolo")
-    again = formats.read(tmp_path / "out")
+    again, _ = through_yolo(found.having([sample]), tmp_path / "out")
     assert again.samples[0].keypoints is None
     assert again.samples[0].masks.sum() == 81
+    assert "holds no keypoints beside its masks" in caplog.text
+
+
+@pytest.mark.parametrize("nothing", ["", "~", "null", "NULL"])
+def test_a_value_that_is_none_says_nothing(tmp_path: Path, nothing: str):
+    facts = f"path: {nothing}\ntrain: .\nval: {nothing}\nkpt_shape: {nothing}\n"
+    problems = []
+    root = pictures(tmp_path, "a.jpg")
+    assert splits(root, facts, problems) == {"a": "train"}
+    assert problems == []
+
+
+def test_merged_keys_count(tmp_path: Path):
+    root = pictures(tmp_path, "a.jpg")
+    (root / "data.yaml").write_text("base: &b {names: [mug, jar]}\n<<: *b\n")
+    assert formats.read(root).class_names == ("mug", "jar")
+
+
+def test_a_class_without_a_name_is_a_fault(tmp_path: Path):
+    root = lines(tmp_path, "0 0.5 0.5 0.5 0.5", names="{0: mug, 1: }")
+    with pytest.raises(FormatError, match="wanted names"):
+        formats.read(root)
 
 
 def test_names_are_texts_whatever_yaml_makes_of_them(tmp_path: Path):
@@ -307,12 +353,15 @@ def test_the_lists_of_obj_data_decide_the_split(tmp_path: Path):
     assert [s.split for s in formats.read(tmp_path).samples] == ["train", "valid"]
 
 
-def test_lists_within_lists_end(tmp_path: Path):
+@pytest.mark.parametrize("leaf", ["x", "''", "[]"])
+@pytest.mark.parametrize(
+    "key", ["train: {}", "path: {}", "kpt_shape: [1, 3]\nkpt_names: [{}]", "a: &a [*a]"]
+)
+def test_lists_within_lists_end(tmp_path: Path, key: str, leaf: str):
     root = pictures(tmp_path, "a.jpg")
-    level = "[x, x, x, x, x, x, x, x, x, x]"
-    text = f"a0: &a0 {level}\n"
+    text = f"a0: &a0 [{', '.join([leaf] * 10)}]\n"
     for i in range(1, 8):
         text += f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]\n"
-    (root / "data.yaml").write_text(f"{text}names: [mug]\ntrain: *a7\n")
+    (root / "data.yaml").write_text(f"{text}names: [mug]\n{key.format('*a7')}\n")
     found = formats.read(root, problems=(problems := []))
-    assert len(found) == 1 and len(problems) <= 1001
+    assert len(found) <= 1 and len(problems) <= 1001
