@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cvlib.devices import pick_device
+from cvlib.devices import pick_batch_size, pick_device
 from cvlib.images import load_images, to_float
 
 Mean = tuple[float, float, float]
@@ -89,9 +89,8 @@ def embed(
 
     `images` are files, or [3, H, W] tensors of one size (bytes, or floats in 0–1).
     Files are decoded once, by threads, to squares of `image_size` (the backbone's own
-    unless given). `batch_size`: 8 unless given on a CPU, where larger batches fall out
-    of its cache (32 are half as fast at 192 px), else 128. Raises ValueError for
-    tensors of other shapes. Used in book/classification/train.
+    unless given). Without `batch_size`, `devices.pick_batch_size` chooses. Raises
+    ValueError for tensors of other shapes. Used in book/classification/train.
     """
     look = backbone.module
     outputs = _outputs(images, backbone, look, image_size, batch_size, device)
@@ -133,13 +132,19 @@ def _outputs(
     """What `look` makes of each batch, normalised, on the device."""
     where = pick_device(str(device) if device else None)
     size = image_size or backbone.image_size
-    step = batch_size or (8 if where.type == "cpu" else 128)
+    step = batch_size or pick_batch_size(_canvas_size(images, size), where)
     backbone.module.to(where).to(memory_format=torch.channels_last).eval()
     for start in range(0, len(images), step):
         batch = _as_batch(images[start : start + step], size).to(where)
         with torch.inference_mode():
             inputs = backbone.normalize(batch)
             yield look(inputs.contiguous(memory_format=torch.channels_last))
+
+
+def _canvas_size(images: Any, size: int) -> Sequence[int]:
+    """Height and width of tensors, or of the squares that files become."""
+    first = images[0] if len(images) else None
+    return first.shape[-2:] if isinstance(first, Tensor) else (size, size)
 
 
 def _as_batch(images: Any, size: int) -> Tensor:

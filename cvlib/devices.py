@@ -6,6 +6,7 @@ chooses the processor and never falls back in silence.
 
 import os
 import random
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -31,6 +32,17 @@ def pick_device(wanted: str | None = None) -> torch.device:
             f"{source} asks for {wanted!r}, this machine has: {_describe_available()}"
         )
     return torch.device(wanted)
+
+
+def pick_batch_size(canvas_size: Sequence[int], device: torch.device) -> int:
+    """How many images of (height, width) to look at together, nothing being trained.
+
+    A CPU is fastest on about 150,000 pixels: what a network makes of them then stays in
+    its cache. On 2 cores EfficientNet-Lite0 takes 16 images of 384 px 2.6 times as long
+    together as one by one. A GPU gets 128. Used in book/classification/train.
+    """
+    height, width = canvas_size
+    return max(1, round(150_000 / (height * width))) if device.type == "cpu" else 128
 
 
 def seed_everything(seed: int) -> None:

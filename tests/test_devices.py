@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from cvlib.devices import pick_device, seed_everything
+from cvlib.devices import pick_batch_size, pick_device, seed_everything
 
 
 def test_a_named_device_is_returned():
@@ -45,6 +45,13 @@ def test_a_gpu_number_past_the_last_is_an_error(monkeypatch):
 
 def draw():
     return random.random(), np.random.rand(), torch.rand(1).item()
+
+
+def test_a_batch_on_a_cpu_shrinks_as_images_grow():
+    cpu = torch.device("cpu")
+    sizes = [pick_batch_size((side, side), cpu) for side in (96, 192, 384, 4000)]
+    assert sizes == [16, 4, 1, 1]
+    assert pick_batch_size((384, 384), torch.device("cuda")) == 128
 
 
 def test_the_same_seed_gives_the_same_numbers():

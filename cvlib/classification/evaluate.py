@@ -11,29 +11,31 @@ from sklearn import metrics
 from torch import Tensor, nn
 
 from cvlib.classification.model import Classifier
+from cvlib.devices import pick_batch_size
 from cvlib.intervals import bootstrap_interval, upper_bound
 from cvlib.intervals import wilson_interval as wilson_interval
 
 
 @torch.inference_mode()
 def predict_logits(
-    model: Classifier, images: Tensor, *, batch_size: int = 16
+    model: Classifier, images: Tensor, *, batch_size: int | None = None
 ) -> Tensor:
     """Logits, float32 [N, classes], of decoded images, [N, 3, H, W].
 
-    Computed where the model is, returned on the CPU. Used in
-    book/classification/trust.
+    Computed where the model is, returned on the CPU; without `batch_size`,
+    `devices.pick_batch_size` chooses. Used in book/classification/trust.
     """
     model.eval()
+    where = model.mean.device
+    step = batch_size or pick_batch_size(images.shape[-2:], where)
     logits = torch.empty(len(images), len(model.class_names))
-    for start in range(0, len(images), batch_size):
-        batch = images[start : start + batch_size].to(model.mean.device)
-        logits[start : start + batch_size] = model(batch).cpu()
+    for start in range(0, len(images), step):
+        logits[start : start + step] = model(images[start : start + step].to(where))
     return logits
 
 
 def predict_probabilities(
-    model: Classifier, images: Tensor, *, batch_size: int = 16
+    model: Classifier, images: Tensor, *, batch_size: int | None = None
 ) -> Tensor:
     """The softmax of `predict_logits`. Used in book/classification/train."""
     return predict_logits(model, images, batch_size=batch_size).softmax(dim=1)
@@ -117,7 +119,7 @@ def pareto_front(speeds: Sequence[float], values: Sequence[float]) -> list[int]:
 
 
 def grad_cam(
-    model: Classifier, images: Tensor, labels: Tensor, *, batch_size: int = 16
+    model: Classifier, images: Tensor, labels: Tensor, *, batch_size: int | None = None
 ) -> Tensor:
     """Where a model looked for `labels`: float32 [N, H, W], 0 or more, on the CPU.
 
@@ -128,8 +130,9 @@ def grad_cam(
     """
     model.eval()
     heat = torch.empty(len(images), *images.shape[-2:])
-    for start in range(0, len(images), batch_size):
-        part = slice(start, start + batch_size)
+    step = batch_size or pick_batch_size(images.shape[-2:], model.mean.device)
+    for start in range(0, len(images), step):
+        part = slice(start, start + step)
         found = _grad_cam(model, images[part].to(model.mean.device), labels[part])
         heat[part] = nn.functional.interpolate(
             found, images.shape[-2:], mode="bilinear"

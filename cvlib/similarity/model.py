@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from cvlib.backbones import Backbone, load_backbone
 from cvlib.checkpoints import read_checkpoint, save_checkpoint
+from cvlib.devices import pick_batch_size
 from cvlib.images import ImagePath, load_images, to_float
 
 
@@ -72,22 +73,29 @@ def build_embedder(
 
 
 def embed_images(
-    model: Embedder, images: Tensor | Sequence[ImagePath], *, batch_size: int = 16
+    model: Embedder,
+    images: Tensor | Sequence[ImagePath],
+    *,
+    batch_size: int | None = None,
 ) -> Tensor:
     """Embeddings, float32 [N, embedding_dim], on the CPU, each of unit length.
 
     `images` are files, read as squares of the model's `image_size`, or decoded
-    [N, 3, H, W]. Computed where the model is. Used in book/similarity/train.
+    [N, 3, H, W]. Computed where the model is; without `batch_size`,
+    `devices.pick_batch_size` chooses. Used in book/similarity/train.
     """
     model.eval()
     embeddings = torch.empty(len(images), model.embedding_dim)
-    for start in range(0, len(images), batch_size):
-        part = images[start : start + batch_size]
+    side = (model.image_size, model.image_size)
+    size = images.shape[-2:] if isinstance(images, Tensor) else side
+    step = batch_size or pick_batch_size(size, model.mean.device)
+    for start in range(0, len(images), step):
+        part = images[start : start + step]
         if not isinstance(part, Tensor):
             part = load_images(part, size=model.image_size)
         with torch.inference_mode():
             found = model(part.to(model.mean.device)).cpu()
-        embeddings[start : start + batch_size] = found
+        embeddings[start : start + step] = found
     return embeddings
 
 
