@@ -1,4 +1,6 @@
 import random
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -50,8 +52,29 @@ def draw():
 def test_a_batch_on_a_cpu_shrinks_as_images_grow():
     cpu = torch.device("cpu")
     sizes = [pick_batch_size((side, side), cpu) for side in (96, 192, 384, 4000)]
-    assert sizes == [16, 4, 1, 1]
+    assert sizes == [33, 8, 2, 1]
     assert pick_batch_size((384, 384), torch.device("cuda")) == 128
+
+
+FAULTS = """
+import resource, sys, torch
+from cvlib.devices import pick_device
+if sys.argv[1] == "kept":
+    pick_device("cpu")
+for _ in range(20):
+    torch.ones(16_000_000)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's allocator is meant")
+def test_memory_of_large_arrays_is_kept_for_the_next():
+    faults = {
+        how: int(subprocess.check_output([sys.executable, "-c", FAULTS, how]))
+        for how in ("given back", "kept")
+    }
+    pages = 16_000_000 * 4 / 4096
+    assert faults["given back"] - faults["kept"] > 5 * pages
 
 
 def test_the_same_seed_gives_the_same_numbers():
