@@ -1,12 +1,13 @@
 """Where to compute, and with which random numbers.
 
 Every chapter starts here: `seed_everything` makes its run repeatable, `pick_device`
-chooses the processor and never falls back in silence.
+chooses the processor and never swaps one that was named.
 """
 
 import ctypes
 import os
 import random
+import re
 import sys
 from collections.abc import Sequence
 from functools import cache
@@ -21,8 +22,9 @@ def pick_device(wanted: str | None = None) -> torch.device:
     `wanted` (or else the environment variable CVLIB_DEVICE) names one: "cpu", "cuda",
     "cuda:1", "mps". Without either: the first GPU, else Apple's, else the CPU. Raises
     ValueError for a name that is no device and RuntimeError for a device that this
-    machine does not have. For a CPU it also keeps the memory that computing frees.
-    Used in book/classification/train.
+    machine does not have. On Linux the process also keeps the memory that computing
+    frees, unless the environment sets MALLOC_TRIM_THRESHOLD_ or its like. Used in
+    book/classification/train.
     """
     _keep_memory()
     source = "device" if wanted else "CVLIB_DEVICE"
@@ -30,7 +32,7 @@ def pick_device(wanted: str | None = None) -> torch.device:
     if not wanted:
         return torch.device(_available()[-1])
     kind, _, index = wanted.partition(":")
-    if kind not in ("cpu", "cuda", "mps") or (index and not index.isdigit()):
+    if not re.fullmatch("cpu|mps|cuda(:[0-9]+)?", wanted):
         raise ValueError(f"{source} must be cpu, cuda, cuda:N or mps, got {wanted!r}")
     if kind not in _available() or _missing_gpu(kind, index):
         raise RuntimeError(
@@ -68,10 +70,12 @@ def _keep_memory() -> None:
 
     By itself it gives each array above 32 MB back and gets it anew, page by page, for
     every layer of every batch: EfficientNet-Lite0 then takes up to twice as long on 16
-    images of 192 px. The process keeps the memory of its largest batch. Source: man
-    mallopt; a glibc before 2.35 knows no threshold that large, but can do without.
+    images of 192 px. The process keeps its peak, whatever took it; other threads keep
+    arrays up to 64 MB. A glibc that refuses a threshold of 1 GB (2.31 does) maps no
+    array at all. Source: man mallopt, and glibc's malloc.c.
     """
-    if sys.platform != "linux":
+    own = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_MMAP_MAX_")
+    if sys.platform != "linux" or any(name in os.environ for name in own):
         return
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:  # musl has none
