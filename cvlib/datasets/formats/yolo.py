@@ -478,7 +478,7 @@ def _points(image_set: ImageSet) -> int:
     masked = any(sample.rles for sample in image_set.samples)
     if most and (masked or most > MOST_POINTS):
         why = "beside its masks" if masked else f"of more than {MOST_POINTS} points"
-        log.warning("%s: YOLO holds no keypoints %s", image_set.root, why)
+        log.info("%s: YOLO holds no keypoints %s", image_set.root, why)
         return 0
     return most
 

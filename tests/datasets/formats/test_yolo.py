@@ -207,6 +207,7 @@ def test_masks_are_written_in_place_of_keypoints(tmp_path: Path, caplog):
     drawn = {"a.jpg": ([((1, 2, 9, 9), 1)], "train")}
     found = boxed(tmp_path / "in", drawn, masks=True)
     sample = replace(found.samples[0], keypoints=np.ones((1, 2, 3), np.float32))
+    caplog.set_level("INFO")
     again, _ = through_yolo(found.having([sample]), tmp_path / "out")
     assert again.samples[0].keypoints is None
     assert again.samples[0].masks.sum() == 81
