@@ -118,4 +118,4 @@ def test_fastai_fine_tune(
         parts = [model(backbone.normalize(x)) for x in test_images.split(16)]
     found = accuracy_on(splits["test"], torch.cat(parts))
     benchmark.extra_info["test_accuracy"] = found
-    assert found > 0.15  # of eight classes, after two short epochs
+    assert found >= 0.2  # of eight classes, after two short epochs
