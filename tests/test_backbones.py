@@ -10,10 +10,9 @@ from cvlib.backbones import (
     Backbone,
     WeightsUnavailableError,
     _packaged_weights,
-    embed,
-    embed_places,
     load_backbone,
 )
+from cvlib.embeddings import embed, embed_places
 from cvlib.images import load_image
 
 PHOTOGRAPHS = Path(sklearn.__file__).parent / "datasets" / "images"

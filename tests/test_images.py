@@ -9,14 +9,8 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from PIL import Image
 
-from cvlib.images import (
-    load_image,
-    load_images,
-    open_image,
-    show_images,
-    to_float,
-    use_figure_style,
-)
+from cvlib.figures import show_images, use_figure_style
+from cvlib.images import load_image, load_images, open_image, to_float
 
 RED = (254, 0, 0)
 

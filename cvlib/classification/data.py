@@ -6,11 +6,11 @@ import torch
 
 from cvlib.datasets import load
 from cvlib.datasets.registry import DatasetError
-from cvlib.datasets.samples import SPLITS, ImageSet
 from cvlib.labelled import ImageDataset as ImageDataset
 from cvlib.labelled import Split
 from cvlib.labelled import groups_from_names as groups_from_names
 from cvlib.labelled import with_shuffled_labels as with_shuffled_labels
+from cvlib.samples import SPLITS, ImageSet
 
 
 def read_splits(data: str | Path | ImageSet) -> dict[str, Split]:

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
-from cvlib.images import PALETTE
+from cvlib.figures import PALETTE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

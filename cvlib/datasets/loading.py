@@ -16,7 +16,6 @@ from pathlib import Path
 from cvlib.datasets import formats
 from cvlib.datasets.download import cache_folder, fetch
 from cvlib.datasets.registry import DATASETS
-from cvlib.datasets.samples import SPLITS, ImageSet
 from cvlib.datasets.splits import (
     Fractions,
     SplitError,
@@ -27,6 +26,7 @@ from cvlib.datasets.splits import (
     read_splits,
     write_splits,
 )
+from cvlib.samples import SPLITS, ImageSet
 
 log = logging.getLogger("cvlib")
 

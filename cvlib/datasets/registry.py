@@ -95,7 +95,7 @@ _ENTRIES = (
         description="Rendered photographs of groceries and crockery, one product an "
         "image, split by product; with look-alikes and empty scenes as negatives.",
         licence="CC0-1.0",
-        source=Shipped("pantry/products"),
+        source=Shipped("shipped/pantry/products"),
     ),
     Dataset(
         name="pantry/shelves",
@@ -103,7 +103,7 @@ _ENTRIES = (
         "tables, split by scene and by product, with boxes, masks and keypoints in "
         "COCO JSON; and 80 scenes of look-alikes.",
         licence="CC0-1.0",
-        source=Shipped("pantry/shelves"),
+        source=Shipped("shipped/pantry/shelves"),
     ),
     Dataset(
         name="clothing",

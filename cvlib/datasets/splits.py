@@ -16,10 +16,11 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from cvlib.datasets.formats.folder import relative_path, split_name
-from cvlib.datasets.formats.tag_tables import rows_of
+from cvlib.datasets.formats.names import relative_path
 from cvlib.datasets.registry import DatasetError
-from cvlib.datasets.samples import SPLITS, ImageSet, Sample
+from cvlib.datasets.split_names import split_name
+from cvlib.datasets.tables import rows_of
+from cvlib.samples import SPLITS, ImageSet, Sample
 
 log = logging.getLogger("cvlib")
 

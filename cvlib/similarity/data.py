@@ -11,10 +11,10 @@ from torch import Tensor
 
 from cvlib.datasets import load
 from cvlib.datasets.registry import DatasetError
-from cvlib.datasets.samples import SPLITS, ImageSet, Sample
 from cvlib.labelled import Split as Split
 from cvlib.labelled import groups_from_names
 from cvlib.labelled import with_shuffled_labels as with_shuffled_labels
+from cvlib.samples import SPLITS, ImageSet, Sample
 
 
 @dataclass(frozen=True, eq=False)

@@ -56,7 +56,7 @@ def build_embedder(
 ) -> Embedder:
     """An embedder with the backbone's own weights, which training will change.
 
-    Without `dim` it gives at once what `cvlib.backbones.embed` gives: pretrained
+    Without `dim` it gives at once what `cvlib.embeddings.embed` gives: pretrained
     embeddings. With one it starts from a random orthogonal projection, which roughly
     keeps angles. `image_size` is the side in pixels of the images it will see. Raises
     ValueError for a `dim` that is not 1 to the backbone's. Used in

@@ -11,7 +11,8 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
-from cvlib.images import PALETTE, to_float
+from cvlib.figures import PALETTE
+from cvlib.images import to_float
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,8 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
-from cvlib.backbones import Backbone, embed, load_backbone
+from cvlib.backbones import Backbone, load_backbone
 from cvlib.datasets import fetch
+from cvlib.embeddings import embed
 
 COUNT = 64
 

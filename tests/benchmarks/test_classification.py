@@ -12,7 +12,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
-from cvlib.backbones import Backbone, embed, load_backbone
+from cvlib.backbones import Backbone, load_backbone
 from cvlib.classification import evaluate
 from cvlib.classification.data import Split, read_splits
 from cvlib.classification.model import (
@@ -21,6 +21,7 @@ from cvlib.classification.model import (
     set_head,
 )
 from cvlib.devices import seed_everything
+from cvlib.embeddings import embed
 from cvlib.images import load_images
 
 COUNT = 134

@@ -16,9 +16,9 @@ from PIL import Image
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from cvlib.datasets import fetch
-from cvlib.datasets.doctor import examine
-from cvlib.datasets.doctor.duplicates import find_near_copies
-from cvlib.datasets.doctor.files import Facts
+from cvlib.doctor import examine
+from cvlib.doctor.duplicates import find_near_copies
+from cvlib.doctor.files import Facts
 
 COUNT = int(os.environ.get("CVLIB_BENCH_IMAGES", "10000"))
 

@@ -18,13 +18,14 @@ from cvlib.book.chapters import (
     find_chapters,
     read_chapter,
 )
-from cvlib.book.runs import Run, ensure_run, make_job
+from cvlib.book.execute import ensure_run
+from cvlib.book.runs import Run, make_job
 from cvlib.book.site import Site, export_run
 from tests.conftest import ROOT
 
 ENV = os.environ
 CHAPTERS = find_chapters(ROOT)
-PRODUCTS = ROOT / "cvlib" / "datasets" / "pantry" / "products"
+PRODUCTS = ROOT / "cvlib" / "datasets" / "shipped" / "pantry" / "products"
 TEMPLATE = ROOT / ".github" / "chapter-template.md"
 
 # A chapter runs once in one worker; its other tests wait there and find it stored.

@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest
 
 from cvlib.book.chapters import get_chapter
+from cvlib.book.execute import ensure_run
 from cvlib.book.report import describe_age, report
-from cvlib.book.runs import ensure_run, make_job
+from cvlib.book.runs import make_job
 
 
 def test_every_chapter_has_a_row_whether_or_not_it_was_run(book: Path):

@@ -14,17 +14,9 @@ import pytest
 
 from cvlib.book import RunError
 from cvlib.book.chapters import get_chapter
-from cvlib.book.runs import (
-    Job,
-    ensure_run,
-    ensure_runs,
-    find_run,
-    make_job,
-    merge_records,
-    reachable_sources,
-    remove_runs,
-    run_key,
-)
+from cvlib.book.execute import ensure_run, ensure_runs, merge_records
+from cvlib.book.keys import reachable_sources, run_key
+from cvlib.book.runs import Job, find_run, make_job, remove_runs
 from cvlib.recording import MIME_TYPE
 from tests.small_book import edit
 
@@ -63,7 +55,7 @@ def test_a_tag_or_a_parameter_changes_the_key(book: Path):
 
 def test_another_version_of_a_tracked_package_changes_the_key(book, monkeypatch):
     before = job_of(book).key
-    monkeypatch.setattr("cvlib.book.runs.tracked_versions", lambda: {"torch": "9.9"})
+    monkeypatch.setattr("cvlib.book.keys.tracked_versions", lambda: {"torch": "9.9"})
     assert job_of(book).key != before
 
 
@@ -86,7 +78,7 @@ def test_a_file_added_to_the_readers_folder_changes_the_key(book: Path, tmp_path
 KEYS = """
 from pathlib import Path
 from cvlib.book.chapters import get_chapter
-from cvlib.book.runs import run_key
+from cvlib.book.keys import run_key
 import cvlib
 assert Path(cvlib.__file__).is_relative_to({package!r}), cvlib.__file__
 chapter = get_chapter(Path({book!r}), "part/one")
@@ -182,7 +174,7 @@ def test_a_kernel_that_dies_is_told_from_an_error(book: Path):
 
 
 def test_the_gpu_profile_fails_without_a_device(book: Path, monkeypatch):
-    monkeypatch.setattr("cvlib.book.runs.find_gpu", lambda: "")
+    monkeypatch.setattr("cvlib.book.machine.find_gpu", lambda: "")
     job = make_job(book, get_chapter(book, "part/one"), "gpu")
     with pytest.raises(RunError, match="CVLIB_DEVICE=cpu"):
         ensure_run(job)

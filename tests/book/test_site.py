@@ -5,7 +5,8 @@ import pytest
 from cvlib.book import BookError
 from cvlib.book.bars import Band, write_bands
 from cvlib.book.chapters import get_chapter
-from cvlib.book.runs import ensure_run, make_job
+from cvlib.book.execute import ensure_run
+from cvlib.book.runs import make_job
 from cvlib.book.site import Site, export_run, show_run
 from tests.small_book import edit
 

@@ -4,7 +4,7 @@ import torch
 from PIL import Image
 from sklearn.linear_model import LogisticRegression
 
-from cvlib.backbones import embed, load_backbone
+from cvlib.backbones import load_backbone
 from cvlib.classification.model import (
     build_classifier,
     load_classifier,
@@ -13,6 +13,7 @@ from cvlib.classification.model import (
     save_classifier,
     set_head,
 )
+from cvlib.embeddings import embed
 
 NAMES = ["bowl", "can", "mug"]
 

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from cvlib.datasets import download, registry
+from cvlib.datasets import registry, sources
 
 NAME = "tiny/set"
 FILES = {
@@ -105,7 +105,7 @@ def tiny(
     for name in ("CI", "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("CVLIB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(download, "PAUSES", (0, 0, 0))
+    monkeypatch.setattr(sources, "PAUSES", (0, 0, 0))
     monkeypatch.setattr(registry, "MANIFESTS", tmp_path / "manifests")
     folder = write_files(tmp_path / "original")
     (tmp_path / "manifests").mkdir()

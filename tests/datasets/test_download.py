@@ -15,19 +15,21 @@ from typing import IO, Any
 
 import pytest
 
-from cvlib.datasets import DatasetError, download, fetch, registry
+from cvlib.datasets import DatasetError, download, fetch, registry, sources
 from cvlib.datasets.download import (
-    ArchiveError,
     CacheError,
-    ChecksumError,
     DiskFullError,
+    PermissionDeniedError,
+)
+from cvlib.datasets.registry import ManifestError, Remote, Shipped, UnknownDatasetError
+from cvlib.datasets.sources import (
+    ArchiveError,
+    ChecksumError,
     MissingFileError,
     OfflineError,
-    PermissionDeniedError,
     StatusError,
     TruncatedError,
 )
-from cvlib.datasets.registry import ManifestError, Remote, Shipped, UnknownDatasetError
 from tests.datasets.conftest import (
     FILES,
     NAME,
@@ -267,7 +269,7 @@ def test_attempts_are_spaced_further_and_further_apart(
     tiny: Remote, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slept: list[float] = []
-    monkeypatch.setattr(download, "PAUSES", (1, 2, 4))
+    monkeypatch.setattr(sources, "PAUSES", (1, 2, 4))
     monkeypatch.setattr("time.sleep", slept.append)
     server.fail(500, 500, 500)
     fetch(NAME)
@@ -287,7 +289,7 @@ def test_offline_names_the_source_and_the_mirror_setting(
 def test_a_body_larger_than_any_dataset_is_cut_off_and_dropped(
     tiny: Remote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(download, "MAX_BYTES", 100_000)
+    monkeypatch.setattr(sources, "MAX_BYTES", 100_000)
     fails(ArchiveError, "wanted at most 100,000 bytes for one.jpg.part")
     pieces = contents(tmp_path / "cache").items()
     assert [body for path, body in pieces if path.endswith("one.jpg.part")] == [b""]
@@ -329,7 +331,7 @@ def test_a_touched_file_is_checked_but_not_fetched(
 CHILD = """
 import os, sys
 from pathlib import Path
-from cvlib.datasets import download, fetch, registry
+from cvlib.datasets import download, fetch, registry, sources
 
 address, manifests, cache, mode = sys.argv[1:]
 source = registry.Remote("home", address + "/files/{path}")
@@ -345,9 +347,9 @@ def one_chunk(chunks):
         if len(chunk) > 10_000:
             die()
 
-save = download._save
+save = sources._save
 if mode == "dies in a body":
-    download._save = lambda chunks, *rest: save(one_chunk(chunks), *rest)
+    sources._save = lambda chunks, *rest: save(one_chunk(chunks), *rest)
 if mode == "dies before a name":
     os.fsync = die
 if mode == "dies before the folder's name":
@@ -619,7 +621,7 @@ def test_an_archive_that_unpacks_to_too_much_is_stopped(
 ) -> None:
     packed = pack({"top/bomb": bytes(500_000), **TOP})
     assert len(packed) < 400_000
-    monkeypatch.setattr(download, "MAX_BYTES", 400_000)
+    monkeypatch.setattr(sources, "MAX_BYTES", 400_000)
     with_archive(tiny, server, packed, monkeypatch)
     server.fail(404)
     fails(ArchiveError, "wanted at most 400,000 bytes")

@@ -192,7 +192,7 @@ def test_clothing_has_ten_classes_in_three_splits() -> None:
     "name", [name for name, entry in DATASETS.items() if not entry.size]
 )
 def test_shipped_files_are_those_of_their_manifest(name: str) -> None:
-    folder = registry.PACKAGE / name
+    folder = registry.PACKAGE / "shipped" / name
     manifest = read_manifest(name)
     found = {path: registry.sha256(folder / path) for path in list_files(folder)}
     assert found == manifest

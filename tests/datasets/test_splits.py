@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cvlib.datasets.samples import ImageSet, Sample
 from cvlib.datasets.splits import SplitError, assign, read_splits, write_splits
+from cvlib.samples import ImageSet, Sample
 
 
 def images(*labels: int, names: list[str] | None = None, **known: object) -> ImageSet:

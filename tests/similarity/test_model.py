@@ -3,8 +3,9 @@ import torch
 from PIL import Image
 from torch import nn
 
-from cvlib.backbones import embed, load_backbone
+from cvlib.backbones import load_backbone
 from cvlib.checkpoints import save_checkpoint
+from cvlib.embeddings import embed
 from cvlib.similarity.model import (
     build_embedder,
     embed_images,

@@ -30,7 +30,7 @@ from cvlib.datasets.formats import (
 )
 from cvlib.datasets.formats.folder import Folder, FormatError
 from cvlib.datasets.registry import DatasetError
-from cvlib.datasets.samples import IMAGE_SUFFIXES, ImageSet, Problem
+from cvlib.samples import IMAGE_SUFFIXES, ImageSet, Problem
 
 __all__ = [
     "FORMATS",

@@ -15,20 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from cvlib.datasets.formats.folder import (
-    Folder,
-    FormatError,
-    flat_names,
-    relative_path,
-    split_of_name,
-)
-from cvlib.datasets.samples import (
-    ImageSet,
-    Rle,
-    Sample,
-    count_pixels,
-    encode_polygons,
-)
+from cvlib.datasets.formats.folder import Folder, FormatError
+from cvlib.datasets.formats.names import flat_names, relative_path
+from cvlib.datasets.split_names import split_of_name
+from cvlib.masks import Rle, count_pixels, encode_polygons
+from cvlib.samples import ImageSet, Sample
 
 LOOKS_LIKE = (
     "a .json with `images` and `annotations`, in annotations/ or beside the images"

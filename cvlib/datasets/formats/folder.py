@@ -18,19 +18,14 @@ from typing import Any
 import numpy as np
 
 from cvlib.datasets.registry import DatasetError, list_files
-from cvlib.datasets.samples import IMAGE_SUFFIXES, SPLITS, ImageSet, Problem, Sample
+from cvlib.datasets.split_names import _splits_in, known_split
+from cvlib.samples import IMAGE_SUFFIXES, SPLITS, ImageSet, Problem, Sample
 
 log = logging.getLogger("cvlib")
 
 PIXELS = 100_000_000  # more than a photograph has
 MASKS = ("masks", "labels", "annotations", "label_maps")  # folders of index masks
 MASKED = "annot"  # trainannot/ has the masks of train/
-SPLIT_NAMES = {
-    "training": "train",
-    "val": "valid",
-    "validation": "valid",
-    "testing": "test",
-}
 
 
 class FormatError(DatasetError):
@@ -271,23 +266,6 @@ def _is_end(path: str, longer: str) -> bool:
     return longer == path or longer.endswith(f"/{path}")
 
 
-def split_of_path(path: str) -> str:
-    """The split that a path's first such folder is named after, "" without one."""
-    return next(iter(_splits_in(path)), "")
-
-
-def _splits_in(path: str) -> dict[str, None]:
-    """The splits that folders of a path are named after, in order."""
-    parts = map(known_split, PurePosixPath(path).parts)
-    return {part: None for part in parts if part}
-
-
-def split_name(name: str) -> str:
-    """A split as we call it: `val`, `validation` and `val2017` are `valid`."""
-    plain = name.lower().removeprefix("instances_").rstrip("0123456789")
-    return SPLIT_NAMES.get(plain, plain)
-
-
 def is_mask(image: str) -> bool:
     """Whether a file lies where index masks do: it is no picture then."""
     top, below, _ = image.partition("/")
@@ -298,54 +276,3 @@ def is_mask(image: str) -> bool:
 def is_negative(image: str) -> bool:
     """Whether a file lies in `negatives/`, for pictures of none of the classes."""
     return image.startswith("negatives/")
-
-
-def known_split(name: str) -> str:
-    """One of train, valid and test, or `negatives_` and one of them; else ""."""
-    head, _, last = split_name(name).rpartition("_")
-    found = SPLIT_NAMES.get(last, last)
-    if found not in SPLITS or head not in ("", "negatives"):
-        return ""
-    return f"{head}_{found}" if head else found
-
-
-def split_of_name(stem: str) -> str:
-    """The split that an annotation file is called after: `my_val` is valid's."""
-    return known_split(stem) or known_split(stem.rpartition("_")[2])
-
-
-def flat_names(image_set: ImageSet, *, by_stem: bool = False) -> list[str]:
-    """A file name for each sample without folders, unique whatever the case.
-
-    by_stem: unique without its ending, for formats whose annotation files share it.
-    """
-    names = [sample.path.name for sample in image_set.samples]
-    keys = [name.rpartition(".")[0] if by_stem else name for name in names]
-    if len({key.lower() for key in keys}) == len(names):
-        return names
-    paths = [relative_path(image_set, s) for s in image_set.samples]
-    return told_apart([path.replace("/", "__") for path in paths], by_stem=by_stem)
-
-
-def told_apart(names: Iterable[str], *, by_stem: bool = False) -> list[str]:
-    """Names, or paths, with ` (2)` and so on where one is taken, whatever the case."""
-    numbers: dict[str, int] = {}  # how often a name came, or the next that is free
-    found = []
-    for name in names:
-        stem, _, ending = name.rpartition(".")
-        tail = "" if by_stem else f".{ending}".lower()
-        chosen, number = stem, 1
-        while chosen.lower() + tail in numbers:
-            number = max(number, numbers[stem.lower() + tail]) + 1
-            chosen = f"{stem} ({number})"
-        numbers[chosen.lower() + tail] = 1
-        numbers[stem.lower() + tail] = number
-        found.append(f"{chosen}.{ending}")
-    return found
-
-
-def relative_path(image_set: ImageSet, sample: Sample) -> str:
-    """A sample's path below the set's root, with forward slashes."""
-    if sample.path.is_relative_to(image_set.root):
-        return sample.path.relative_to(image_set.root).as_posix()
-    return sample.path.name

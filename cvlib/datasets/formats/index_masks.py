@@ -19,12 +19,11 @@ from cvlib.datasets.formats.folder import (
     MASKS,
     Folder,
     FormatError,
-    flat_names,
     is_mask,
-    known_split,
-    split_of_path,
 )
-from cvlib.datasets.samples import ImageSet, Sample
+from cvlib.datasets.formats.names import flat_names
+from cvlib.datasets.split_names import known_split, split_of_path
+from cvlib.samples import ImageSet, Sample
 
 LOOKS_LIKE = "images/ and masks/*.png of the same names, a class number a pixel"
 TAILS = ("_P", "_L", "_mask", "_label")  # that a mask's name may have

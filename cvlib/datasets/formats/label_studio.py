@@ -14,7 +14,7 @@ import numpy as np
 
 from cvlib.datasets.formats.folder import Folder
 from cvlib.datasets.formats.outlines import outlined
-from cvlib.datasets.samples import IMAGE_SUFFIXES, ImageSet
+from cvlib.samples import IMAGE_SUFFIXES, ImageSet
 
 LOOKS_LIKE = "a .json with a list of tasks, as Label Studio's JSON export"
 SHEET_ENDINGS = (".json",)

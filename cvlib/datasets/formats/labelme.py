@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from cvlib.datasets.formats.folder import Folder, split_of_path
+from cvlib.datasets.formats.folder import Folder
 from cvlib.datasets.formats.outlines import outlined
-from cvlib.datasets.samples import ImageSet
+from cvlib.datasets.split_names import split_of_path
+from cvlib.samples import ImageSet
 
 LOOKS_LIKE = "a .json an image, with `shapes` and `imagePath`"
 

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from cvlib.datasets.formats.folder import Folder
-from cvlib.datasets.samples import ImageSet, Rle, Sample, encode_polygons
+from cvlib.masks import Rle, encode_polygons
+from cvlib.samples import ImageSet, Sample
 
 Shape = tuple[str, Any]
 

@@ -11,30 +11,19 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
 
-from cvlib.datasets.formats.folder import (
-    Folder,
-    FormatError,
-    flat_names,
-    split_of_name,
-    split_of_path,
-)
-from cvlib.datasets.samples import ImageSet, Sample
+from cvlib.datasets.formats.folder import Folder, FormatError
+from cvlib.datasets.formats.names import flat_names
+from cvlib.datasets.split_names import split_of_name, split_of_path
+from cvlib.datasets.tables import FILES, OTHERS, TAGS, Row, columns_of, rows_of
+from cvlib.samples import ImageSet, Sample
 
 LOOKS_LIKE = "a .csv with a column `image` and a column `tags`, or a 0/1 column a tag"
 SHEET_ENDINGS = (".csv",)
-
-FILES = ("image", "path", "filename", "file_name", "fname", "file", "name")
-TAGS = ("tags", "labels", "label", "tag")
-DELIMITERS = (",", ";", "\t")  # spreadsheets of many countries write semicolons
 YES, NO = ("1", "1.0", "true", "yes"), ("0", "0.0", "false", "no")
-OTHERS = ("split", "is_valid", "group")
-Row = dict[str, str]
 
 
 def recognise(folder: Folder) -> bool:
@@ -163,41 +152,6 @@ def _rows(
         if not quiet:
             folder.fault("annotation-unreadable", sheet, f"is no CSV: {error}")
         return [], []
-
-
-def rows_of(text: str) -> Iterator[tuple[int, Row]]:
-    """(line number, row by column) of a CSV with a header; empty rows are passed over.
-
-    The names of files, splits, groups and tags are found whatever their case.
-    """
-    table = _reader(text)
-    columns = _header(table)
-    for cells in table:
-        if any(cell.strip() for cell in cells):
-            filled = [*cells, *[""] * len(columns)]
-            row = zip(columns, filled, strict=False)
-            yield table.line_num, {column: cell for column, cell in row if column}
-
-
-def columns_of(text: str) -> list[str]:
-    """The named columns of a CSV's header."""
-    return [column for column in _header(_reader(text)) if column]
-
-
-def _reader(text: str) -> Any:
-    head = text.partition("\n")[0]
-    comma = max(DELIMITERS, key=head.count)
-    return csv.reader(io.StringIO(text, newline=""), delimiter=comma)
-
-
-def _header(table: Any) -> list[str]:
-    """Names of columns; of those that have a meaning, the case does not matter."""
-    names = [name.strip() for name in next(table, [])]
-    for known in (FILES, TAGS, *((other,) for other in OTHERS)):
-        meant = [n for n in names if n.lower() in known]
-        if meant and not set(known) & set(names):
-            names[names.index(meant[0])] = meant[0].lower()
-    return names
 
 
 def _words(text: str) -> list[str]:

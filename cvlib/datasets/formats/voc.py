@@ -15,14 +15,10 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 
-from cvlib.datasets.formats.folder import (
-    Folder,
-    FormatError,
-    flat_names,
-    split_name,
-    split_of_path,
-)
-from cvlib.datasets.samples import ImageSet, Sample
+from cvlib.datasets.formats.folder import Folder, FormatError
+from cvlib.datasets.formats.names import flat_names
+from cvlib.datasets.split_names import split_name, split_of_path
+from cvlib.samples import ImageSet, Sample
 
 LOOKS_LIKE = "Annotations/*.xml, and images in JPEGImages/ or images/"
 

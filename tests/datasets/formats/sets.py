@@ -6,7 +6,8 @@ import numpy as np
 from hypothesis import strategies as st
 from PIL import Image
 
-from cvlib.datasets.samples import ImageSet, Sample, boxes_of_masks, encode_masks
+from cvlib.masks import boxes_of_masks, encode_masks
+from cvlib.samples import ImageSet, Sample
 
 NAMES = ("mug", "jar, large", "bøwl")
 SIZE = (40, 60)  # height, width

@@ -10,7 +10,8 @@ from pycocotools import mask as coco_mask
 from cvlib.datasets import formats
 from cvlib.datasets.formats import FormatError
 from cvlib.datasets.formats.folder import Folder
-from cvlib.datasets.samples import ImageSet, Sample, encode_masks
+from cvlib.masks import encode_masks
+from cvlib.samples import ImageSet, Sample
 from tests.datasets.formats.sets import SIZE, image_file
 
 BOX = {"id": 1, "image_id": 1, "category_id": 7, "bbox": [2, 3, 10, 5], "iscrowd": 0}

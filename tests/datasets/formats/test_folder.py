@@ -4,15 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from cvlib.datasets.formats.folder import (
-    Folder,
-    FormatError,
-    flat_names,
-    known_split,
-    split_name,
-    told_apart,
-)
-from cvlib.datasets.samples import ImageSet, Sample
+from cvlib.datasets.formats.folder import Folder, FormatError
+from cvlib.datasets.formats.names import flat_names, told_apart
+from cvlib.datasets.split_names import known_split, split_name
+from cvlib.samples import ImageSet, Sample
 from tests.datasets.formats.sets import image_file
 
 

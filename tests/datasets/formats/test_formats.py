@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from cvlib import images
 from cvlib.datasets import formats
 from cvlib.datasets.formats import FormatError, UnrecognisedError
-from cvlib.datasets.samples import IMAGE_SUFFIXES
+from cvlib.samples import IMAGE_SUFFIXES
 from tests.datasets.formats.sets import (
     DRAWN,
     assert_same_boxes,

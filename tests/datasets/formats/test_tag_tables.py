@@ -7,7 +7,7 @@ import pytest
 
 from cvlib.datasets import formats
 from cvlib.datasets.formats import FormatError
-from cvlib.datasets.samples import ImageSet, Sample
+from cvlib.samples import ImageSet, Sample
 from tests.datasets.formats.sets import SIZE, image_file, named
 
 

@@ -9,8 +9,8 @@ import yaml
 
 from cvlib.datasets import formats
 from cvlib.datasets.formats import FormatError
-from cvlib.datasets.formats.yolo import _outline
-from cvlib.datasets.samples import ImageSet, Sample
+from cvlib.datasets.formats.yolo.outline import _outline
+from cvlib.samples import ImageSet, Sample
 from tests.datasets.formats.sets import SIZE, boxed, image_file
 
 

@@ -1,0 +1,259 @@
+"""The doctor as a whole: planted faults are found, the folder stays untouched."""
+
+import json
+import os
+import shutil
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageEnhance
+
+from cvlib.datasets import DatasetError, fetch, formats, load
+from cvlib.doctor import examine
+from cvlib.masks import encode_masks
+from cvlib.samples import ImageSet, Sample
+from tests.datasets.formats.sets import SIZE, boxed, image_file
+
+
+def photographs(
+    root: Path, count: int = 8, names: tuple[str, str] = ("can", "mug")
+) -> Path:
+    """A folder a class with real pictures: the first of two classes, in two splits."""
+    products = fetch("pantry/products")
+    for split in ("train", "test"):
+        for name in names:
+            for path in sorted((products / split / name).iterdir())[:count]:
+                there = root / split / name / path.name
+                there.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, there)
+    return root
+
+
+def kinds(root: Path, **options: bool) -> dict[str, set[str]]:
+    """Kind → names of the files concerned."""
+    found: dict[str, set[str]] = {}
+    for problem in examine(root, **options).problems:
+        found.setdefault(problem.kind, set()).update(p.name for p in problem.paths)
+    return found
+
+
+def state(root: Path) -> dict[str, tuple[int, int]]:
+    return {str(p): (p.lstat().st_size, p.lstat().st_mtime_ns) for p in root.rglob("*")}
+
+
+def test_good_data_is_left_in_peace(tmp_path: Path):
+    assert set(kinds(photographs(tmp_path))) == {"test-small"}
+
+
+def test_every_broken_file_is_found_by_its_fault(tmp_path: Path):
+    root = photographs(tmp_path)
+    files = sorted((root / "train" / "can").iterdir())
+    cut, empty, web, wrong, cmyk, lying, tiny, blank = files
+    cut.write_bytes(cut.read_bytes()[:4000])
+    empty.write_bytes(b"")
+    web.write_bytes(b"<html>not found</html>")
+    Image.open(wrong).save(wrong, "PNG")
+    Image.open(cmyk).convert("CMYK").save(cmyk, "JPEG")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.open(lying).save(lying, exif=exif)
+    Image.open(tiny).resize((20, 20)).save(tiny)
+    Image.new("RGB", (200, 200), "grey").save(blank)
+    found = kinds(root)
+    wanted = {"truncated": cut, "zero-byte": empty, "unreadable": web, "mode": cmyk}
+    wanted |= {"wrong-extension": wrong, "exif-rotated": lying, "tiny": tiny}
+    wanted |= {"blank": blank}
+    assert {k: v for k, v in found.items() if k in wanted} == {
+        kind: {path.name} for kind, path in wanted.items()
+    }
+
+
+def test_copies_are_told_by_what_they_spoil(tmp_path: Path):
+    root = photographs(tmp_path)
+    first, second, third, *_ = sorted((root / "train" / "can").iterdir())
+    shutil.copyfile(first, root / "test" / "can" / "leak.jpg")
+    shutil.copyfile(second, root / "train" / "mug" / "lie.jpg")
+    shutil.copyfile(third, third.with_name("again.jpg"))
+    found = kinds(root)
+    assert found["duplicate-across-splits"] == {first.name, "leak.jpg"}
+    assert found["duplicate-conflicting"] == {second.name, "lie.jpg"}
+    assert found["duplicate-exact"] == {third.name, "again.jpg"}
+    assert "duplicate-near" not in found
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda p: p.resize((130, 130)),
+        lambda p: p.crop((6, 3, p.width - 9, p.height - 4)),
+        lambda p: ImageEnhance.Brightness(p).enhance(0.75),
+    ],
+    ids=["scaled", "cropped", "darker"],
+)
+def test_a_changed_copy_is_found(tmp_path: Path, change: object):
+    root = photographs(tmp_path)
+    first = min((root / "train" / "mug").iterdir())
+    there = root / "test" / "mug" / "changed.jpg"
+    change(Image.open(first)).save(there, quality=60)
+    assert kinds(root)["duplicate-across-splits"] == {first.name, "changed.jpg"}
+
+
+def test_impossible_boxes_and_missing_images_are_found(tmp_path: Path):
+    drawn = {
+        f"{i}.png": ([((5, 5, 9, 9), 0), ((20, 5, 9, 9), 1)], "train") for i in "abc"
+    }
+    root = formats.write(boxed(tmp_path / "in", drawn), tmp_path / "set", format="coco")
+    sheet = root / "annotations" / "train.json"
+    document = json.loads(sheet.read_text())
+    flat, outside, twice, *_ = document["annotations"]
+    flat["bbox"][2] = 0
+    outside["bbox"][0] = 55
+    document["annotations"].append({**twice, "id": 99})
+    sheet.write_text(json.dumps(document))
+    (root / "images" / "train" / "c.png").unlink()
+    found = kinds(root)
+    assert found["box-degenerate"] == found["box-outside"] == {"a.png"}
+    assert found["box-duplicate"] == {"b.png"}
+    assert found["image-missing"] == {"c.png"}
+
+
+def test_hostile_files_neither_stop_it_nor_get_out(tmp_path: Path):
+    root = photographs(tmp_path / "set", 3)
+    place = root / "train" / "mug"
+    Image.new("L", (10_000, 40), 200).save(place / "wide.png")
+    bomb = bytearray((place / "wide.png").read_bytes())
+    bomb[16:24] = (60_000).to_bytes(4, "big") * 2  # the header's width and height
+    bomb[29:33] = zlib.crc32(bomb[12:29]).to_bytes(4, "big")
+    (place / "bomb.png").write_bytes(bomb)
+    secret = image_file(tmp_path / "secret.jpg")
+    (place / "link.jpg").symlink_to(secret)
+    (place / "loop").symlink_to(root, target_is_directory=True)
+    (place / "nowhere.jpg").symlink_to(tmp_path / "gone.jpg")
+    odd = place / "a 'b\" <i>кружка.jpg"
+    shutil.copyfile(min(place.glob("mug*.jpg")), odd)
+    report = examine(root)
+    found = {p.kind: {x.name for x in p.paths} for p in report.problems}
+    assert found["bomb"] == {"bomb.png"}
+    outside = {
+        x.name for p in report.problems if p.kind == "path-outside" for x in p.paths
+    }
+    assert outside == {"link.jpg", "nowhere.jpg"}
+    assert not any(secret in p.paths for p in report.problems)
+    page = report.write_html(tmp_path / "report.html").read_text()
+    assert "<i>кружка" not in page
+    assert "&lt;i&gt;кружка.jpg" in page
+
+
+def test_the_folder_is_not_touched(tmp_path: Path):
+    root = photographs(tmp_path / "set", 3)
+    shutil.copyfile(min((root / "train/mug").iterdir()), root / "test/mug/copy.jpg")
+    before = state(root)
+    report = examine(root)
+    report.write_html(tmp_path / "out.html")
+    report.write_cleaned(tmp_path / "cleaned")
+    assert state(root) == before
+
+
+def test_a_folder_without_a_format_is_still_looked_at(tmp_path: Path):
+    image_file(tmp_path / "a.jpg")
+    found = kinds(tmp_path)
+    assert set(found) == {"unrecognised", "blank"}
+
+
+def test_no_folder_is_an_error(tmp_path: Path):
+    with pytest.raises(DatasetError, match="wanted a folder, found nothing"):
+        examine(tmp_path / "missing")
+
+
+def test_an_empty_mask_is_noted(tmp_path: Path):
+    found = boxed(
+        tmp_path / "in", {"a.png": ([((5, 5, 9, 9), 0)], "train")}, masks=True
+    )
+    (one,) = found.samples
+    two = Sample(
+        one.path, SIZE, np.array([0, 0]), np.repeat(one.boxes, 2, axis=0),
+        (one.rles[0], *encode_masks([np.zeros(SIZE, np.uint8)])), split="train",
+    )  # fmt: skip
+    both = ImageSet(found.root, "coco", found.class_names, (two,))
+    root = formats.write(both, tmp_path / "set", format="coco")
+    assert {"mask-empty", "box-duplicate"} <= set(kinds(root))
+
+
+def test_deep_finds_labels_that_were_exchanged(tmp_path: Path):
+    root = photographs(tmp_path, 30, ("bowl", "glass_bottle"))
+    moved = sorted((root / "train" / "bowl").iterdir())[::6]
+    for path in moved:
+        path.rename(root / "train" / "glass_bottle" / path.name)
+    (root / "train" / "bowl" / "broken.jpg").write_bytes(b"no image")
+    found = kinds(root, deep=True)["label-suspect"]
+    assert len(found & {path.name for path in moved}) >= len(moved) - 1
+    assert len(found) <= len(moved) + 3
+
+
+def test_the_split_that_was_written_down_is_examined(tmp_path: Path):
+    root = photographs(tmp_path, 6) / "train"
+    load(root)
+    (one,) = [s for s in load(root).samples if s.split == "test"][:1]
+    copy = one.path.with_name("copy.jpg")
+    shutil.copyfile(one.path, copy)
+    with (root / "splits.csv").open("a") as file:
+        file.write(f"{copy.relative_to(root)},train,\n")
+    assert "duplicate-across-splits" in kinds(root)
+    (root / "splits.csv").write_text("path,split\na.jpg,holdout\n")
+    assert "splits-unreadable" in kinds(root)
+
+
+def test_what_is_not_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    root = photographs(tmp_path / "set", 6)
+    (root / "train" / "can" / "phone.HEIC").write_bytes(b"x")
+    (root / "closed").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (root / "linked").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    scandir = os.scandir
+
+    def guarded(path: str) -> object:
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", guarded)
+    assert kinds(root)["not-read"] == {"phone.HEIC", "closed", "linked"}
+
+
+def test_masks_are_no_pictures_and_stay_in_a_cleaned_list(tmp_path: Path):
+    drawn = {
+        f"{i}.png": ([((i, i, 9, 9), i % 3)], "train" if i < 6 else "test")
+        for i in range(9)
+    }
+    root = formats.write(
+        boxed(tmp_path / "in", drawn, masks=True),
+        tmp_path / "set",
+        format="index-masks",
+    )
+    report = examine(root)
+    assert report.images == 9
+    report.write_cleaned(tmp_path / "out")
+    rows = (tmp_path / "out" / "images.csv").read_text().splitlines()
+    assert rows[0] == "image,mask,split,group"
+
+
+def test_an_empty_folder_is_an_error(tmp_path: Path):
+    assert set(kinds(tmp_path)) == {"unrecognised", "nothing-read"}
+    assert examine(tmp_path).errors == 2
+
+
+def test_a_group_that_is_parted_is_an_error(tmp_path: Path):
+    for name in ("a", "b"):
+        image_file(tmp_path / f"{name}.jpg")
+    text = "image,tags,split,group\na.jpg,mug,train,film\nb.jpg,mug,test,film\n"
+    (tmp_path / "tags.csv").write_text(text)
+    assert kinds(tmp_path)["group-across-splits"] == {"a.jpg", "b.jpg"}
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path):
+    root = photographs(tmp_path, 2)
+    os.mkfifo(root / "train" / "can" / "pipe.jpg")
+    (root / "train" / "can" / "link.jpg").symlink_to("pipe.jpg")
+    assert examine(root).images == 8
