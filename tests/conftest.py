@@ -3,12 +3,19 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from cvlib.devices import seed_everything
 
 pytest_plugins = ["tests.small_book"]
 
 ROOT = Path(__file__).parents[1]
+
+# A busy machine must not fail a test: neither a deadline nor a slow draw counts.
+settings.register_profile(
+    "cvlib", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("cvlib")
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import grimp
+import hypothesis
 import pytest
 
 GRAPH = grimp.build_graph("cvlib", cache_dir=None)
@@ -72,6 +73,10 @@ def test_tests_mirror_the_package(root: Path):
         inside = path.relative_to(root / "cvlib")
         mirror = root / "tests" / inside.parent / f"test_{inside.name}"
         assert mirror.is_file() or str(inside) in unseen, f"{inside} has no {mirror}"
+
+
+def test_no_test_fails_because_the_machine_is_busy():
+    assert hypothesis.settings.default.deadline is None
 
 
 def test_docstrings_name_no_link_that_is_none(root: Path):

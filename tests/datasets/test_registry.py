@@ -3,7 +3,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cvlib.datasets import (
@@ -37,14 +37,11 @@ manifests = st.lists(
 ).map(dict)
 
 
-# A busy machine must not fail a test: no deadline.
-@settings(deadline=None)
 @given(manifests)
 def test_a_manifest_survives_writing_and_reading(manifest: dict[str, str]) -> None:
     assert parse_manifest(format_manifest(manifest)) == manifest
 
 
-@settings(deadline=None)
 @given(manifests)
 def test_the_order_of_files_does_not_change_the_digest(
     manifest: dict[str, str],
@@ -53,7 +50,6 @@ def test_the_order_of_files_does_not_change_the_digest(
     assert registry.digest(manifest) == registry.digest(backwards)
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_any_text_gives_a_manifest_or_a_manifest_error(text: str) -> None:
     try:

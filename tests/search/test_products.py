@@ -36,7 +36,7 @@ def best(queries: torch.Tensor, rows: torch.Tensor, k: int) -> np.ndarray:
     k=st.integers(1, 20),
     blocks=st.tuples(st.integers(1, 90), st.integers(1, 5), st.integers(1, 4)),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_blocks_of_any_size_find_what_a_full_sort_finds(rows, queries, k, blocks):
     gallery, wanted = noise(rows, 5, seed=rows), noise(queries, 5, seed=rows + 1)
     k = min(k, rows)

@@ -22,7 +22,7 @@ ONE = {"a.jpg": ([((1, 2, 3, 4), 0)], "train")}
 
 
 @pytest.mark.parametrize("through", ["voc", "yolo", "coco"])
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(drawn=DRAWN)
 def test_boxes_survive_the_way_there_and_back_to_coco(through: str, drawn: dict):
     with tempfile.TemporaryDirectory() as folder:
@@ -34,7 +34,7 @@ def test_boxes_survive_the_way_there_and_back_to_coco(through: str, drawn: dict)
         assert_same_boxes(before, formats.read(back))
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(drawn=DRAWN)
 def test_masks_survive_coco_exactly_and_yolo_as_outlines(drawn: dict):
     with tempfile.TemporaryDirectory() as folder:
