@@ -14,6 +14,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
+from cvlib.files import write_text
+
 
 class Bar(BaseModel):
     """One side of a metric: exactly one of `at_least` and `at_most`."""
@@ -109,5 +111,4 @@ def write_bands(chapter_path: Path, profile: str, bands: dict[str, Band]) -> Pat
     stored = {**read_bands(chapter_path), profile: bands}
     path = bands_path(chapter_path)
     plain = {p: {m: vars(band) for m, band in ms.items()} for p, ms in stored.items()}
-    path.write_text(json.dumps(plain, indent=1, sort_keys=True) + "\n", "utf8")
-    return path
+    return write_text(path, json.dumps(plain, indent=1, sort_keys=True) + "\n")

@@ -29,6 +29,7 @@ from cvlib.book.progress import RunProgress
 from cvlib.book.report import describe_age, report
 from cvlib.book.runs import Job, Run, make_job, remove_runs
 from cvlib.book.site import Site, export_run
+from cvlib.files import replacing
 
 app = typer.Typer(help="Run, judge and build the chapters.", no_args_is_help=True)
 # Piped output has no width of its own, and 80 columns cut the tables.
@@ -231,9 +232,8 @@ def _writable(path: Path) -> Path:
 
 
 def _save(notebook: nbformat.NotebookNode, path: Path) -> None:
-    partial = path.with_suffix(".partial.ipynb")
-    nbformat.write(notebook, partial)
-    partial.replace(path)
+    with replacing(path) as partial:
+        nbformat.write(notebook, partial)
     console.print(f"saved: {path}")
 
 

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     pass
 
 from cvlib.datasets.sources import WORKERS, MissingFileError, _fill, _Job
+from cvlib.files import write_text
 
 
 class CacheError(DatasetError):
@@ -201,9 +202,7 @@ def _is_intact(job: _Job, place: Path) -> bool:
 
 
 def _write_stamp(job: _Job, place: Path, listing: dict[str, tuple[int, int]]) -> None:
-    new = job.beside(".stamp")
-    new.write_text(_fingerprint(job, listing))
-    new.replace(job.stamp(place))
+    write_text(job.stamp(place), _fingerprint(job, listing))
 
 
 def _complete(job: _Job) -> None:

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from cvlib.files import write_text
+
 PACKAGE = Path(__file__).parent
 MANIFESTS = PACKAGE / "manifests"
 CHECKSUM = re.compile("[0-9a-f]{64}")
@@ -224,7 +226,7 @@ def write_manifest(folder: str | Path, path: str | Path) -> dict[str, str]:
     manifest = {file: sha256(folder / file) for file in list_files(folder)}
     text = format_manifest(manifest)
     parse_manifest(text, name=str(folder))
-    Path(path).write_text(text, "utf-8", newline="\n")
+    write_text(path, text)
     return manifest
 
 

@@ -10,7 +10,6 @@ import csv
 import hashlib
 import io
 import logging
-import os
 import re
 from collections import defaultdict
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from cvlib.datasets.formats.names import relative_path
 from cvlib.datasets.registry import DatasetError
 from cvlib.datasets.split_names import split_name
 from cvlib.datasets.tables import rows_of
+from cvlib.files import write_text
 from cvlib.samples import SPLITS, ImageSet, Sample
 
 log = logging.getLogger("cvlib")
@@ -79,17 +79,13 @@ def write_splits(image_set: ImageSet, file: Path) -> None:
     table.writerow(["path", "split", "group"])
     for sample in image_set.samples:
         table.writerow([relative_path(image_set, sample), sample.split, sample.group])
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
     try:
-        partial.write_text(text.getvalue(), "utf8", newline="")
+        write_text(file, text.getvalue())
     except UnicodeEncodeError as error:
-        partial.unlink(missing_ok=True)
         odd = next(s.path for s in image_set.samples if not _is_utf8(str(s.path)))
         raise SplitError(
             f"{str(odd)!r}: its name is not UTF-8, so no list can hold it; rename it"
         ) from error
-    partial.replace(file)
 
 
 def read_splits(image_set: ImageSet, file: Path) -> ImageSet:

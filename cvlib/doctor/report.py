@@ -9,7 +9,6 @@ import base64
 import csv
 import io
 import json
-import os
 import warnings
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from cvlib.datasets.registry import DatasetError
+from cvlib.files import write_text
 from cvlib.samples import ImageSet, Problem, Sample
 
 EXAMPLES = 12  # of each kind, with pictures
@@ -247,10 +247,7 @@ def _outside(root: Path, path: str | Path) -> Path:
 
 def _write(root: Path, path: str | Path, text: str) -> Path:
     target = _outside(root, path)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
-        partial.write_text(text, "utf8", "backslashreplace", newline="")
-        partial.replace(target)
+        return write_text(target, text, errors="backslashreplace")
     except OSError as error:
         raise DatasetError(f"cannot write {target}: {error}") from error
-    return target

@@ -14,6 +14,8 @@ from typing import Any
 from PIL import Image
 from torch import Tensor
 
+from cvlib.files import write_text
+
 
 @dataclass(frozen=True, repr=False)
 class Explorer:
@@ -41,10 +43,7 @@ class Explorer:
             "body{max-width:60rem;margin:1rem auto;padding:0 1rem}</style>"
             f"<main><h1>{escape(self.title)}</h1>"
         )
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"{head}{self.html}</main>", encoding="utf8")
-        return path
+        return write_text(path, f"{head}{self.html}</main>")
 
 
 def frame(kind: str, title: str, inside: str) -> Explorer:

@@ -8,7 +8,6 @@ import csv
 import hashlib
 import io
 import json
-import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
@@ -18,6 +17,7 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
+from cvlib.files import write_bytes
 from cvlib.pantry.arrangements import empty_scene, shelf_scene
 from cvlib.pantry.catalogue import (
     CLASS_NAMES,
@@ -157,7 +157,7 @@ def make(
         scene = shot.scene()
         linear = _linear(scene, shot.name, size, samples, light)
         photo = photograph(linear, shot.effects(scene), name=shot.name)
-        _write(target, photo)
+        write_bytes(target, photo)
     return target
 
 
@@ -190,7 +190,7 @@ def write_table(out: Path) -> Path:
     table = csv.DictWriter(text, names, restval="", lineterminator="\n")
     table.writeheader()
     table.writerows(rows)
-    _write(out / "products.csv", text.getvalue().encode())
+    write_bytes(out / "products.csv", text.getvalue().encode())
     return out / "products.csv"
 
 
@@ -223,7 +223,7 @@ def write_truth(out: Path, *, jobs: int = 1) -> Iterator[str]:
     for folder in dict.fromkeys(shot.folder for shot in shots):
         here = [found[shot.name] for shot in shots if shot.folder == folder]
         text = json.dumps(_coco(here), separators=(",", ":"))
-        _write(out / "annotations" / f"{folder}.json", text.encode())
+        write_bytes(out / "annotations" / f"{folder}.json", text.encode())
 
 
 def annotated(shot: ShelfShot) -> dict[str, Any]:
@@ -304,13 +304,5 @@ def _linear(
     if not kept.exists():
         buffer = io.BytesIO()
         np.save(buffer, render(scene, size=size, samples=samples).image.astype("f2"))
-        _write(kept, buffer.getvalue())
+        write_bytes(kept, buffer.getvalue())
     return np.load(kept).astype(np.float32)
-
-
-def _write(target: Path, content: bytes) -> None:
-    """Whole or not at all."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    part.write_bytes(content)
-    part.replace(target)

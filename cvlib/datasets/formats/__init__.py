@@ -12,7 +12,6 @@ the pixels as stored, before EXIF turning. Used in book/data/annotate.
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from cvlib.datasets.formats import (
 )
 from cvlib.datasets.formats.folder import Folder, FormatError
 from cvlib.datasets.registry import DatasetError
+from cvlib.files import replacing
 from cvlib.samples import IMAGE_SUFFIXES, ImageSet, Problem
 
 __all__ = [
@@ -139,15 +139,10 @@ def write(image_set: ImageSet, folder: str | Path, *, format: str) -> Path:
         raise FormatError(f"{format} is read only; written are {writable}")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise FormatError(f"{out} is there already; give a folder that is new or empty")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".cvlib-") as workspace:
-        partial = Path(workspace) / "whole"
+    with replacing(out) as partial:
         partial.mkdir()
         for source, name in entry.write(image_set, partial).items():
             _copy(Path(source), partial / name)
-        if out.exists():
-            out.rmdir()
-        partial.rename(out)
     return out
 
 
