@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cvlib.boxes import areas, ious
+from cvlib.boxes import ious
 from cvlib.datasets.registry import DatasetError
 from cvlib.datasets.splits import parted_groups
 from cvlib.intervals import wilson_interval
@@ -111,9 +111,7 @@ def _check_test_size(found: ImageSet) -> Iterator[Problem]:
 def _tiny(sample: Sample) -> Iterator[Problem]:
     assert sample.boxes is not None
     sides = sample.boxes[:, 2:] - sample.boxes[:, :2]
-    small = ((sides < 4).any(axis=1) | (areas(sample.boxes) < 16)) & (sides > 0).all(
-        axis=1
-    )
+    small = (sides < 4).any(axis=1) & (sides > 0).all(axis=1)
     for index in small.nonzero()[0]:
         said = f"box {index} is {sides[index, 0]:g} × {sides[index, 1]:g} pixels"
         yield Problem("box-tiny", (sample.path,), said, "warning", int(index))

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from cvlib.doctor import labels
 from cvlib.samples import ImageSet, Sample
@@ -43,6 +44,26 @@ def test_a_small_box_is_named_with_its_size():
     found = ImageSet(Path("set"), "coco", ("mug",), (sample,))
     (problem,) = labels.check_objects(found)
     assert problem.message == "box 0 is 2 × 8 pixels"
+
+
+@pytest.mark.parametrize(
+    ("right", "bottom", "small"),
+    [(5, 5, False), (4.9, 9, True), (9, 4.9, True), (1, 3, False)],
+)
+def test_a_box_is_small_below_four_pixels_a_side(right, bottom, small):
+    """One without an area is another fault, which the reader names."""
+    box = np.array([[1, 1, right, bottom]], np.float32)
+    sample = Sample(Path("a.jpg"), (9, 9), np.array([0]), box)
+    found = ImageSet(Path("set"), "coco", ("mug",), (sample,))
+    assert [p.kind for p in labels.check_objects(found)] == ["box-tiny"] * small
+
+
+def test_the_later_of_two_boxes_is_the_one_too_many():
+    box = np.array([[1, 1, 8, 8], [0, 0, 4, 4], [1, 1, 8, 8]], np.float32)
+    sample = Sample(Path("a.jpg"), (9, 9), np.array([0, 0, 0]), box)
+    found = ImageSet(Path("set"), "coco", ("mug",), (sample,))
+    (problem,) = labels.check_objects(found)
+    assert (problem.kind, problem.index) == ("box-duplicate", 2)
 
 
 def test_two_boxes_of_two_classes_may_share_a_place():

@@ -3,12 +3,17 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cvlib.datasets import DatasetError, fetch, formats
 from cvlib.doctor import Report, examine
+from cvlib.doctor.report import cleaned
+from cvlib.masks import encode_masks
+from cvlib.samples import ImageSet, Problem, Sample
 from tests.datasets.formats.sets import boxed
 
 
@@ -74,6 +79,65 @@ def test_a_cleaned_list_drops_clips_and_says_why(report: Report, tmp_path: Path)
         removed = {row["path"]: row["why"] for row in csv.DictReader(file)}
     assert removed["images/train/b.png"] == "copy of images/train/a.png"
     assert removed["images/train/a.png"] == "box 0"
+
+
+def found_by_hand(samples: list[Sample], *problems: Problem) -> Report:
+    found = ImageSet(Path("set"), "coco", ("mug",), tuple(samples))
+    return Report(Path("set"), "coco", len(samples), 0, {}, problems, 0.0, found)
+
+
+@pytest.mark.parametrize(
+    ("splits", "stays"),
+    [
+        (("train", "valid", "test"), "test"),
+        (("train", "valid"), "valid"),
+        (("", "train"), "train"),
+    ],
+)
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_copies_the_one_stays_that_judges(splits, stays, order):
+    paths = {split: Path("set") / f"{split or 'none'}.jpg" for split in splits}
+    none = np.empty((0, 4), np.float32)
+    samples = [
+        Sample(path, (9, 9), np.empty(0, np.int64), none, split=split)
+        for split, path in paths.items()
+    ][::order]
+    copies = tuple(sample.path for sample in samples)
+    kept, removed = cleaned(
+        found_by_hand(samples, Problem("duplicate-across-splits", copies, ""))
+    )
+    assert [sample.split for sample in kept.samples] == [stays]
+    assert sorted(removed) == sorted(
+        [paths[split].name, f"copy of {paths[stays].name}"]
+        for split in splits
+        if split != stays
+    )
+
+
+def test_an_object_goes_with_all_that_belongs_to_it():
+    masks = np.zeros((3, 9, 9), np.uint8)
+    for number, mask in enumerate(masks):
+        mask[: number + 1, 0] = 1  # of 1, 2 and 3 pixels
+    one = Sample(
+        Path("set/a.jpg"),
+        (9, 9),
+        np.array([0, 1, 2]),
+        np.array([[0, 0, 1, 1], [0, 0, 1, 2], [0, 0, 1, 3]], np.float32),
+        encode_masks(list(masks)),
+        keypoints=np.arange(9, dtype=np.float32).reshape(3, 1, 3),
+        crowd=np.array([True, False, False]),
+    )
+    other = replace(one, path=Path("set/b.jpg"))
+    problem = Problem("box-duplicate", (one.path,), "", "warning", 1)
+    kept, removed = cleaned(found_by_hand([one, other], problem))
+    first, second = kept.samples
+    assert first.labels.tolist() == [0, 2]
+    assert first.boxes[:, 3].tolist() == [1, 3]
+    assert first.masks.sum(axis=(1, 2)).tolist() == [1, 3]
+    assert first.keypoints[:, 0, 0].tolist() == [0, 6]
+    assert first.crowd.tolist() == [True, False]
+    assert len(second.labels) == 3
+    assert removed == [["a.jpg", "box 1"]]
 
 
 def test_a_cleaned_list_is_not_written_over(report: Report, tmp_path: Path):

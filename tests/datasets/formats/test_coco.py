@@ -76,6 +76,23 @@ def test_keypoints_and_the_pairs_that_a_mirror_swaps_come_back(tmp_path: Path):
     assert after.samples[0].crowd.tolist() == [True]
 
 
+def test_a_hidden_keypoint_counts_and_one_without_a_place_does_not(tmp_path: Path):
+    """COCO: 0 is not labelled, 1 labelled and hidden, 2 labelled and visible."""
+    points = np.array([[[1, 2, 2], [3, 4, 1], [0, 0, 0]]], np.float32)
+    sample = Sample(
+        image_file(tmp_path / "in" / "a.jpg"),
+        SIZE,
+        np.array([0]),
+        np.array([[0, 0, 9, 9]], np.float32),
+        keypoints=points,
+    )
+    names = ("nose", "tail", "ear")
+    found = ImageSet(tmp_path / "in", "coco", ("cat",), (sample,), names)
+    out = formats.write(found, tmp_path / "out", format="coco")
+    document = json.loads((out / "annotations" / "all.json").read_text())
+    assert document["annotations"][0]["num_keypoints"] == 2
+
+
 def test_an_image_without_objects_is_kept(tmp_path: Path):
     assert len(read_one(sheet(tmp_path)).labels) == 0
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cvlib.datasets.formats.folder import Folder, FormatError
@@ -74,3 +75,28 @@ def test_names_are_told_apart_with_and_without_their_endings():
 )
 def test_splits_and_their_parts_are_known(given: str, known: str):
     assert known_split(given) == known
+
+
+@pytest.mark.parametrize(
+    ("box", "kinds"),
+    [
+        ((-1, -1, 61, 41), []),  # rounding by a pixel is no fault
+        ((-1.5, 3, 9, 9), ["box-outside"]),
+        ((3, -1.5, 9, 9), ["box-outside"]),
+        ((3, 3, 61.5, 9), ["box-outside"]),
+        ((3, 3, 9, 41.5), ["box-outside"]),
+        ((-9, 3, -9, 9), ["box-degenerate"]),
+        ((3, 9, 9, 9), ["box-degenerate"]),
+        ((9, 3, 8, 9), ["box-degenerate"]),
+    ],
+)
+def test_a_box_may_leave_the_frame_by_a_pixel_on_any_side(
+    tmp_path: Path, box: tuple[float, ...], kinds: list[str]
+):
+    good = (1, 2, 3, 4)
+    boxes = np.array([good, box], np.float32)
+    sample = Sample(tmp_path / "a.jpg", (40, 60), np.zeros(2, np.int64), boxes)
+    folder = Folder(tmp_path, problems := [])
+    assert np.array_equal(folder.checked(sample).boxes, boxes)
+    assert [p.kind for p in problems] == kinds
+    assert {p.index for p in problems} <= {1}
