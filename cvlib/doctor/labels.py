@@ -112,7 +112,7 @@ def _tiny(sample: Sample) -> Iterator[Problem]:
     assert sample.boxes is not None
     sides = sample.boxes[:, 2:] - sample.boxes[:, :2]
     small = (sides < 4).any(axis=1) & (sides > 0).all(axis=1)
-    for index in small.nonzero()[0]:
+    for index in np.flatnonzero(small):
         said = f"box {index} is {sides[index, 0]:g} × {sides[index, 1]:g} pixels"
         yield Problem("box-tiny", (sample.path,), said, "warning", int(index))
 
