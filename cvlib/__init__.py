@@ -1,27 +1,95 @@
 """cvlib: what the chapters of the book import, and you can too.
 
-    backbones        pretrained networks and the embeddings they give
-    images           reading images, once and fast
-    labelled         files of one label each, as training loops read them
-    training         what fastai's training loop leaves to us
-    checkpoints      weights and what they need, in one file
-    indexes          nearest neighbours among many embeddings, exact and approximate
-    nearest          the arithmetic of exact search
-    explorers        results to browse in a page
-    boxes            how much boxes overlap, and which match
-    intervals        how far a number can be trusted
+    import cvlib
+
+    images = cvlib.load("~/my_folder")                   # or the name of a data set
+    cvlib.write(images, "out", format="yolo")            # any format to any other
+    from cvlib.classification import load_classifier     # each scenario's verbs
+
+Nouns, which know nothing of scenarios:
+
+    samples          Sample and ImageSet: images and all that is known of them
+    boxes masks      how much boxes overlap and which match; masks, coded and drawn
+    images figures   reading images, once and fast; how figures look
+    files            writing a file whole or not at all
     devices          the processor or accelerator to run on
+    intervals        how far a number can be trusted
     recording        the numbers a chapter puts on record
-    datasets         data by name or folder: formats, splits, and a doctor for it
+    checkpoints      weights and what they need, in one file
+    backbones        pretrained networks and what they want of an image
+    embeddings       one vector an image, or one a place in it
+    training         the training loop that scenarios share
+    search           nearest neighbours among many embeddings, exact and approximate
+    explorers        results to browse in a page
+    datasets         data by name or folder: registry, download, formats, splits
+
+Applications of them, which do not know each other:
+
     classification   what is in the image: data → model → train → evaluate → plot
     similarity       which image is most like this one: the same five files
+    doctor           what is wrong with a data set, before a model learns it
     book             the engine that runs, judges and shows the chapters
 
-Import the module you need: `from cvlib.classification.model import load_classifier`.
-`import cvlib` alone costs milliseconds.
+`cvlib.load`, `fetch`, `read`, `write` and `record`, and every room above as an
+attribute, are imported when you ask for them: `import cvlib` alone costs milliseconds.
 """
 
-from cvlib.recording import record
+from typing import TYPE_CHECKING
 
-__all__ = ["record"]
+from cvlib.faces import face
+
+if TYPE_CHECKING:
+    from cvlib import (
+        backbones,
+        book,
+        boxes,
+        checkpoints,
+        classification,
+        datasets,
+        devices,
+        doctor,
+        embeddings,
+        explorers,
+        figures,
+        images,
+        intervals,
+        masks,
+        recording,
+        samples,
+        search,
+        similarity,
+        training,
+    )
+    from cvlib.datasets.download import fetch
+    from cvlib.datasets.formats import read, write
+    from cvlib.datasets.loading import load
+    from cvlib.recording import record
+
+__all__ = [
+    "backbones",
+    "book",
+    "boxes",
+    "checkpoints",
+    "classification",
+    "datasets",
+    "devices",
+    "doctor",
+    "embeddings",
+    "explorers",
+    "fetch",
+    "figures",
+    "images",
+    "intervals",
+    "load",
+    "masks",
+    "read",
+    "record",
+    "recording",
+    "samples",
+    "search",
+    "similarity",
+    "training",
+    "write",
+]
 __version__ = "0.1.0"
+__getattr__, __dir__ = face(__name__)

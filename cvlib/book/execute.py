@@ -23,7 +23,8 @@ from filelock import FileLock
 
 from cvlib.book import RunError
 from cvlib.book.chapters import code_cells
-from cvlib.book.keys import _parse, tracked_versions
+from cvlib.book.imports import parse_cell
+from cvlib.book.keys import tracked_versions
 from cvlib.book.machine import describe_machine, find_gpu
 from cvlib.book.runs import Job, Run, find_run
 from cvlib.recording import MIME_TYPE
@@ -319,7 +320,7 @@ def _cell_seconds(notebook: nbformat.NotebookNode) -> tuple[float, float]:
 
 
 def _only_imports(source: str) -> bool:
-    nodes = _parse(source).body
+    nodes = parse_cell(source).body
     return bool(nodes) and all(
         isinstance(n, ast.Import | ast.ImportFrom) for n in nodes
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import importlib.metadata
 import json
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cvlib.book.chapters import Chapter, cell_tags, code_cells
+from cvlib.book.imports import modules_named
 
 # A new version of one of these may change a number, so it makes a new run.
 TRACKED_PACKAGES = (
@@ -57,7 +57,8 @@ def reachable_sources(chapter: Chapter) -> dict[str, Path]:
     """
     graph = _import_graph()
     reached: set[str] = set()
-    for module in _imported_modules(chapter) & graph.modules:
+    cells = [cell.source for cell in code_cells(chapter.notebook)]
+    for module in modules_named(cells, graph.modules):
         reached |= {module, *graph.find_upstream_modules(module)}
     reached |= {parent for m in reached for parent in _parents(m)}
     reached = {m for m in reached if not m.startswith(ENGINE_MODULES)}
@@ -82,7 +83,7 @@ def tracked_versions() -> dict[str, str]:
 
 def data_digest(data: str) -> str:
     """A hash of a registered data set's manifest, or of a local folder's listing."""
-    from cvlib.datasets import manifest_digest
+    from cvlib.datasets.registry import manifest_digest
 
     folder = Path(data).expanduser()
     if not folder.is_dir():
@@ -90,27 +91,6 @@ def data_digest(data: str) -> str:
     files = sorted(p for p in folder.rglob("*") if p.is_file())
     rows = [f"{p}\t{p.stat().st_size}\t{p.stat().st_mtime_ns}" for p in files]
     return hashlib.sha256("\n".join(rows).encode()).hexdigest()
-
-
-def _imported_modules(chapter: Chapter) -> set[str]:
-    """Every dotted name in the imports of the chapter's cells."""
-    names: set[str] = set()
-    for cell in code_cells(chapter.notebook):
-        for node in ast.walk(_parse(cell.source)):
-            if isinstance(node, ast.Import):
-                names |= {alias.name for alias in node.names}
-            elif isinstance(node, ast.ImportFrom) and node.module:
-                names |= {node.module}
-                names |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return names
-
-
-def _parse(source: str) -> ast.Module:
-    """A cell's syntax tree; shell and magic lines are left out."""
-    lines = source.splitlines()
-    return ast.parse(
-        "\n".join(x for x in lines if not x.lstrip().startswith(("%", "!")))
-    )
 
 
 def _names_data(name: str, value: Any) -> bool:
@@ -122,7 +102,10 @@ def _names_data(name: str, value: Any) -> bool:
 def _import_graph() -> Any:
     import grimp
 
-    return grimp.build_graph("cvlib", cache_dir=None)
+    # What a face lists for type checkers is not what it imports.
+    return grimp.build_graph(
+        "cvlib", cache_dir=None, exclude_type_checking_imports=True
+    )
 
 
 def _parents(module: str) -> list[str]:

@@ -3,4 +3,104 @@
 Data flows through five files: `data` reads a folder of images per class, `model` puts a
 new head on a pretrained backbone, `train` keeps the history of fastai's training loop,
 `evaluate` turns predictions into numbers with intervals, `plot` draws them.
+
+    from cvlib.classification import load_classifier
+
+Each name is imported from its file when you ask for it.
 """
+
+from typing import TYPE_CHECKING
+
+from cvlib.faces import face
+
+if TYPE_CHECKING:
+    from cvlib.classification.data import (
+        read_splits,
+    )
+    from cvlib.classification.evaluate import (
+        accuracy,
+        answering_threshold,
+        average_precision_per_tag,
+        best_thresholds,
+        calibration_bins,
+        confusion_matrix,
+        exact_match,
+        expected_calibration_error,
+        f1_per_tag,
+        fit_temperature,
+        grad_cam,
+        grouped_interval,
+        hamming_accuracy,
+        pareto_front,
+        predict_logits,
+        predict_probabilities,
+        recall_per_class,
+        risk_bound,
+        risk_coverage,
+        worst_mistakes,
+    )
+    from cvlib.classification.model import (
+        Classifier,
+        Prediction,
+        build_classifier,
+        load_classifier,
+        parameter_groups,
+        predict,
+        save_classifier,
+        set_head,
+    )
+    from cvlib.classification.plot import (
+        plot_accuracy,
+        plot_confusion,
+        plot_losses,
+        plot_lr_finder,
+        plot_pareto,
+        plot_prediction,
+        plot_recall,
+        plot_reliability,
+    )
+    from cvlib.classification.train import (
+        fine_tune,
+    )
+
+__all__ = [
+    "Classifier",
+    "Prediction",
+    "accuracy",
+    "answering_threshold",
+    "average_precision_per_tag",
+    "best_thresholds",
+    "build_classifier",
+    "calibration_bins",
+    "confusion_matrix",
+    "exact_match",
+    "expected_calibration_error",
+    "f1_per_tag",
+    "fine_tune",
+    "fit_temperature",
+    "grad_cam",
+    "grouped_interval",
+    "hamming_accuracy",
+    "load_classifier",
+    "parameter_groups",
+    "pareto_front",
+    "plot_accuracy",
+    "plot_confusion",
+    "plot_losses",
+    "plot_lr_finder",
+    "plot_pareto",
+    "plot_prediction",
+    "plot_recall",
+    "plot_reliability",
+    "predict",
+    "predict_logits",
+    "predict_probabilities",
+    "read_splits",
+    "recall_per_class",
+    "risk_bound",
+    "risk_coverage",
+    "save_classifier",
+    "set_head",
+    "worst_mistakes",
+]
+__getattr__, __dir__ = face(__name__)

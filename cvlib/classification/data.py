@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from cvlib.datasets import load
+from cvlib.datasets.loading import load
 from cvlib.datasets.registry import DatasetError
 from cvlib.labelled import ImageDataset as ImageDataset
 from cvlib.labelled import Split

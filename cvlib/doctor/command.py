@@ -39,8 +39,9 @@ def doctor(
 
     The exit code is 0 without errors, 1 with errors, 2 when PATH cannot be examined.
     """
-    from cvlib.datasets import DatasetError, fetch
-    from cvlib.doctor import examine
+    from cvlib.datasets.download import fetch
+    from cvlib.datasets.registry import DatasetError
+    from cvlib.doctor.examine import examine
 
     try:
         report = examine(fetch(path), deep=deep, progress=True)

@@ -3,4 +3,76 @@
 Data flows through five files: `data` reads images and which thing each shows, `model`
 turns images into embeddings, `train` moves images of one thing closer together,
 `evaluate` ranks a gallery and says how far down the first match is, `plot` draws it.
+
+    from cvlib.similarity import load_embedder
+
+Each name is imported from its file when you ask for it.
 """
+
+from typing import TYPE_CHECKING
+
+from cvlib.faces import face
+
+if TYPE_CHECKING:
+    from cvlib.similarity.data import (
+        ComparativeSets,
+        comparative_sets,
+        read_splits,
+        shared_labels,
+    )
+    from cvlib.similarity.evaluate import (
+        average_precisions,
+        comparative_ranks,
+        match_ranks,
+        mean_average_precision,
+        median_rank,
+        recall_at_k,
+        rerank,
+    )
+    from cvlib.similarity.model import (
+        Embedder,
+        build_embedder,
+        embed_images,
+        load_embedder,
+        parameter_groups,
+        save_embedder,
+    )
+    from cvlib.similarity.plot import (
+        plot_closest,
+        plot_intervals,
+        plot_neighbours,
+        plot_recalls,
+    )
+    from cvlib.similarity.train import (
+        MinedLoss,
+        fit_embedder,
+        softmax_loss,
+    )
+
+__all__ = [
+    "ComparativeSets",
+    "Embedder",
+    "MinedLoss",
+    "average_precisions",
+    "build_embedder",
+    "comparative_ranks",
+    "comparative_sets",
+    "embed_images",
+    "fit_embedder",
+    "load_embedder",
+    "match_ranks",
+    "mean_average_precision",
+    "median_rank",
+    "parameter_groups",
+    "plot_closest",
+    "plot_intervals",
+    "plot_neighbours",
+    "plot_recalls",
+    "read_splits",
+    "recall_at_k",
+    "rerank",
+    "save_embedder",
+    "shared_labels",
+    "softmax_loss",
+]
+__getattr__, __dir__ = face(__name__)

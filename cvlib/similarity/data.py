@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cvlib.datasets import load
+from cvlib.datasets.loading import load
 from cvlib.datasets.registry import DatasetError
 from cvlib.labelled import Split as Split
 from cvlib.labelled import groups_from_names
