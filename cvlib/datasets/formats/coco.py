@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -18,7 +20,7 @@ import numpy as np
 from cvlib.datasets.formats.folder import Folder, FormatError
 from cvlib.datasets.formats.names import flat_names, relative_path
 from cvlib.datasets.split_names import split_of_name
-from cvlib.masks import Rle, count_pixels, encode_polygons
+from cvlib.masks import Floats, Rle, count_pixels, encode_polygons
 from cvlib.samples import ImageSet, Sample
 
 LOOKS_LIKE = (
@@ -27,7 +29,21 @@ LOOKS_LIKE = (
 SHEET_ENDINGS = (".json",)
 
 Entry = dict[str, Any]
-POINTS = 1000  # keypoints an object, where no category says how many there are
+POINTS = 1000  # the most keypoints an object: a hostile file asks for more
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What the sheets say together: the categories' ids, and the objects' keypoints.
+
+    points: how many an object has. Of categories that differ, those of the longest; the
+        others' points are followed by points that nobody labelled.
+    """
+
+    ids: list[int]
+    points: int
+    point_names: tuple[str, ...] = ()
+    flip_pairs: tuple[tuple[int, int], ...] = ()
 
 
 def recognise(folder: Folder) -> bool:
@@ -39,15 +55,16 @@ def read(folder: Folder) -> ImageSet:
     """Every sheet's images, in order; labels follow the categories' ids."""
     sheets = _sheets(folder)
     categories = _categories(folder, sheets)
-    names = [c["name"] for c in categories.values()]
-    samples: list[Sample] = []
-    for sheet in sheets:
-        samples += _read_sheet(folder, sheet, categories)
-    points = next((c for c in categories.values() if _point_names(c)), {})
-    keypoint_names = _point_names(points)
-    pairs = _flip_pairs(points, len(keypoint_names))
+    known = _known(folder, sheets, categories)
     return ImageSet(
-        folder.root, "coco", tuple(names), tuple(samples), keypoint_names, pairs
+        folder.root,
+        "coco",
+        tuple(c["name"] for c in categories.values()),
+        tuple(
+            sample for sheet in sheets for sample in _read_sheet(folder, sheet, known)
+        ),
+        known.point_names,
+        known.flip_pairs,
     )
 
 
@@ -111,6 +128,28 @@ def _categories(folder: Folder, sheets: list[str]) -> dict[int, Entry]:
     return dict(sorted(found.items()))
 
 
+def _known(folder: Folder, sheets: list[str], categories: dict[int, Entry]) -> _Known:
+    posed = [c for c in categories.values() if _point_names(c)]
+    longest = max(posed, key=lambda c: len(_point_names(c)), default={})
+    names = _point_names(longest)[:POINTS]
+    pairs = _flip_pairs(longest, len(names))
+    if any(_point_names(category) != _point_names(longest) for category in posed):
+        said = ", ".join(f"{c['name']!r} {len(_point_names(c))}" for c in posed)
+        said = f"its categories differ in their keypoints ({said}): the names are of "
+        said += f"{longest['name']!r}, and no pairs are kept that a mirror swaps"
+        folder.warn("keypoints-differ", {sheets[0]: said})
+        pairs = ()
+    every = (one for sheet in sheets for one in _annotations(folder, sheet))
+    drawn = max((len(_points(one)) // 3 for one in every), default=0)
+    points = min(len(names) or drawn, POINTS) if drawn else 0
+    return _Known(list(categories), points, names, pairs)
+
+
+def _annotations(folder: Folder, sheet: str) -> list[Entry]:
+    """A sheet's annotations, without what is no object."""
+    return [o for o in folder.json(sheet)["annotations"] if isinstance(o, dict)]
+
+
 def _point_names(category: Entry) -> tuple[str, ...]:
     given = category.get("keypoints")
     return tuple(map(str, given)) if isinstance(given, list) else ()
@@ -125,37 +164,40 @@ def _flip_pairs(category: Entry, points: int) -> tuple[tuple[int, int], ...]:
     return tuple(p for p in pairs if len(p) == 2 and all(n in numbers for n in p))
 
 
-def _read_sheet(
-    folder: Folder, sheet: str, categories: dict[int, Entry]
-) -> list[Sample]:
-    ids = list(categories)
-    declared = max((len(_point_names(c)) for c in categories.values()), default=0)
-    document = folder.json(sheet)
-    objects: dict[Any, list[Entry]] = defaultdict(list)
-    for one in document["annotations"]:
-        image_id = one.get("image_id") if isinstance(one, dict) else None
-        if not isinstance(image_id, int | str):
-            said = f"wanted an annotation with an image_id, got {one!r:.80}"
-            folder.fault("annotation-unreadable", sheet, said)
-            continue
-        objects[image_id].append(one)
-    masked = any("segmentation" in o and o["segmentation"] for o in _flat(objects))
-    pointed = max((len(_points(o)) for o in _flat(objects)), default=0)
-    pointed = min(pointed, 3 * (declared or POINTS))
-    samples = []
-    for image in document["images"]:
+def _read_sheet(folder: Folder, sheet: str, known: _Known) -> Iterator[Sample]:
+    """The images that a sheet lists, those without objects too."""
+    objects = _by_image(folder, sheet)
+    masked = any(one.get("segmentation") for own in objects.values() for one in own)
+    for image in folder.json(sheet)["images"]:
         if not _is_image(image):
             said = f"wanted an image with an id and a file_name, got {image!r:.80}"
             folder.fault("annotation-unreadable", sheet, said)
             continue
-        own = objects.pop(image["id"], [])
-        sample = _sample(folder, sheet, image, own, ids, masked, pointed // 3)
-        if sample is not None:
-            samples.append(_in_split(folder, sheet, sample, image))
+        given = objects.pop(image["id"], [])
+        name = _place(folder, sheet, image)
+        if name:
+            own = [one for one in given if _is_object(folder, sheet, one, known)]
+            sample = _sample(folder, name, image, own, known)
+            if masked:
+                rles = tuple(_rle(folder, name, o, sample.canvas_size) for o in own)
+                sample = replace(sample, rles=rles)
+            yield _in_split(folder, sheet, sample, image)
     for image_id in objects:
         said = f"annotations of image {image_id!r}, which the sheet does not list"
         folder.fault("image-missing", sheet, said)
-    return samples
+
+
+def _by_image(folder: Folder, sheet: str) -> dict[int | str, list[Entry]]:
+    """Image id → its annotations."""
+    objects: dict[int | str, list[Entry]] = defaultdict(list)
+    for one in folder.json(sheet)["annotations"]:
+        image_id = one.get("image_id") if isinstance(one, dict) else None
+        if isinstance(image_id, int | str):
+            objects[image_id].append(one)
+        else:
+            said = f"wanted an annotation with an image_id, got {one!r:.80}"
+            folder.fault("annotation-unreadable", sheet, said)
+    return objects
 
 
 def _is_image(one: Any) -> bool:
@@ -178,63 +220,55 @@ def _points(one: Entry) -> list[float]:
 
 
 def _in_split(folder: Folder, sheet: str, sample: Sample, image: Entry) -> Sample:
-    from dataclasses import replace
-
     stated = folder.split(str(image.get("split") or ""), sheet)
     group = str(image.get("group") or "")
     return replace(sample, split=stated or _split_of(sheet), group=group)
 
 
-def _flat(objects: dict[Any, list[Entry]]) -> list[Entry]:
-    return [one for found in objects.values() for one in found]
-
-
-def _sample(
-    folder: Folder,
-    sheet: str,
-    image: Entry,
-    objects: list[Entry],
-    ids: list[int],
-    masked: bool,
-    points: int,
-) -> Sample | None:
+def _place(folder: Folder, sheet: str, image: Entry) -> str:
+    """Where an image of a sheet lies; "" when it is missing."""
     beside = PurePosixPath(sheet).parent.as_posix()
     split = _split_of(sheet)
     places = ("", beside, "images", f"images/{split or 'all'}", split)
-    name = folder.image(image["file_name"], sheet, folders=places, split=split)
-    if not name:
-        return None
+    return folder.image(image["file_name"], sheet, folders=places, split=split)
+
+
+def _sample(
+    folder: Folder, name: str, image: Entry, objects: list[Entry], known: _Known
+) -> Sample:
     stated = (_whole(image.get("height")), _whole(image.get("width")))
-    size = folder.canvas_size(name, stated)
-    kept = [o for o in objects if _is_object(folder, sheet, o, ids)]
-    rles = tuple(_rle(folder, name, o, size) for o in kept) if masked else None
+    labels = [known.ids.index(one["category_id"]) for one in objects]
+    boxes = [_xyxy(one["bbox"]) for one in objects]
     return folder.checked(
         Sample(
             folder.root / name,
-            size,
-            labels=np.array([ids.index(o["category_id"]) for o in kept], np.int64),
-            boxes=np.array([_xyxy(o["bbox"]) for o in kept], np.float32).reshape(-1, 4),
-            rles=rles,
-            keypoints=_keypoints(kept, points) if points else None,
-            crowd=np.array([bool(o.get("iscrowd")) for o in kept], np.bool_),
+            folder.canvas_size(name, stated),
+            np.array(labels, np.int64),
+            np.array(boxes, np.float32).reshape(-1, 4),
+            keypoints=_keypoints(objects, known.points) if known.points else None,
+            crowd=np.array([bool(one.get("iscrowd")) for one in objects], np.bool_),
         )
     )
 
 
-def _is_object(folder: Folder, sheet: str, one: Entry, ids: list[int]) -> bool:
-    box = one.get("bbox")
+def _is_object(folder: Folder, sheet: str, one: Entry, known: _Known) -> bool:
+    """Whether an annotation has a box and a category; its faults are noted."""
+    box, category = one.get("bbox"), one.get("category_id")
+    mine = f"annotation {one.get('id')}"
     if not (isinstance(box, list) and len(box) == 4 and all(map(_is_number, box))):
-        said = (
-            f"annotation {one.get('id')}: wanted a bbox of 4 numbers, got {box!r:.60}"
-        )
+        said = f"{mine}: wanted a bbox of 4 numbers, got {box!r:.60}"
         folder.fault("annotation-unreadable", sheet, said)
         return False
-    if one.get("category_id") not in ids:
-        said = f"annotation {one.get('id')}: no category {one.get('category_id')!r:.30}"
-        folder.fault("class-unknown", sheet, said)
+    if category not in known.ids:
+        folder.fault("class-unknown", sheet, f"{mine}: no category {category!r:.30}")
         return False
-    if one.get("keypoints") and not _points(one):
-        said = f"annotation {one.get('id')}: its keypoints are no list of numbers"
+    points = len(_points(one))
+    if one.get("keypoints") and not points:
+        said = f"{mine}: its keypoints are no list of numbers"
+        folder.fault("annotation-unreadable", sheet, said)
+    elif points % 3 or points > 3 * known.points:
+        said = f"{mine}: wanted up to {known.points} keypoints of 3 numbers, "
+        said += f"got {points} numbers; they are left out"
         folder.fault("annotation-unreadable", sheet, said)
     return True
 
@@ -269,12 +303,13 @@ def _rle(folder: Folder, name: str, one: Entry, size: tuple[int, int]) -> Rle:
         return nothing
 
 
-def _keypoints(objects: list[Entry], count: int) -> Any:
+def _keypoints(objects: list[Entry], count: int) -> Floats:
+    """[N, count, 3]; what an object has no points for is not labelled, zeros."""
     found = np.zeros((len(objects), count, 3), np.float32)
     for row, one in zip(found, objects, strict=True):
         given = _points(one)
-        if len(given) == 3 * count:
-            row[:] = np.reshape(given, (count, 3))
+        if len(given) % 3 == 0 and len(given) <= 3 * count:
+            row[: len(given) // 3] = np.reshape(given, (-1, 3))
     return found
 
 

@@ -94,6 +94,15 @@ class Folder:
         elif severity == "error":
             raise FormatError(f"{self.root / path}: {message}")
 
+    def warn(self, kind: str, messages: dict[str, str]) -> None:
+        """Note losses that are no errors, a message a path; strictly, log the first."""
+        for path, message in messages.items():
+            self.fault(kind, path, message, severity="warning")
+        if messages and self.problems is None:
+            path, message = next(iter(messages.items()))
+            more = f" (and {len(messages) - 1} more)" if len(messages) > 1 else ""
+            log.warning("%s: %s%s", self.root / path, message, more)
+
     def image(
         self,
         name: str,
@@ -230,21 +239,13 @@ class Folder:
                 self.fault("image-twice", path.relative_to(self.root), said)
 
     def left_out(self, found: ImageSet) -> None:
-        """Note the images without an annotation; strictly, log how many they are."""
+        """Note the images without an annotation; strictly, log the first."""
         known = {s.path for s in found.samples}
         meant = {"index-masks": is_mask, "classes": is_negative}.get(found.format)
         images = [i for i in self.images if not (meant and meant(i))]
         lost = [image for image in images if self.root / image not in known]
-        for image in lost:
-            said = f"is an image without annotation ({found.format}); it is left out"
-            self.fault("annotation-missing", image, said, severity="warning")
-        if lost and self.problems is None:
-            log.warning(
-                "%s: %d images have no annotation and are left out, such as %s",
-                self.root,
-                len(lost),
-                lost[0],
-            )
+        said = f"is an image without annotation ({found.format}); it is left out"
+        self.warn("annotation-missing", dict.fromkeys(lost, said))
 
     def _is_inside(self, name: str) -> bool:
         path = self.root / name

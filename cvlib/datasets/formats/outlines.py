@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,41 +12,57 @@ from cvlib.masks import Rle, encode_polygons
 from cvlib.samples import ImageSet, Sample
 
 Shape = tuple[str, Any]
+Outlined = tuple[str, list[Shape], str]
 
 
-def outlined(
-    folder: Folder, format: str, found: list[tuple[str, list[Shape], str]]
-) -> ImageSet:
+def outlined(folder: Folder, format: str, found: list[Outlined]) -> ImageSet:
     """(image, shapes, split) of every image → samples.
 
     A shape is a name and points, [P, 2] pixels: two are a box's corners, more a
     polygon, None a label of the whole image. Masks are kept when any polygon was drawn.
+    Where anything was drawn, labels of whole images are left out, with a warning: a
+    sample has objects or tags, not both.
     """
     found = [(image, _sound(folder, image, own), split) for image, own, split in found]
-    names = sorted({name for _, shapes, _ in found for name, _ in shapes})
     every = [points for _, shapes, _ in found for _, points in shapes]
+    drawn = any(points is not None for points in every)
+    if drawn:
+        found = _drawn(folder, found)
     masked = any(points is not None and len(points) > 2 for points in every)
-    whole = bool(every) and all(points is None for points in every)
+    names = sorted({name for _, shapes, _ in found for name, _ in shapes})
     samples = []
     for image, shapes, split in found:
-        size = folder.canvas_size(image)
         labels = np.array([names.index(name) for name, _ in shapes], np.int64)
-        drawn = [
-            np.array([[0, 0], size[::-1]], np.float64) if points is None else points
-            for _, points in shapes
-        ]
-        ends = [np.concatenate([p.min(axis=0), p.max(axis=0)]) for p in drawn]
-        boxes = np.array(ends, np.float32).reshape(-1, 4)
         sample = Sample(
-            folder.root / image,
-            size,
-            labels,
-            None if whole else boxes,
-            tuple(_rle(points, size) for points in drawn) if masked else None,
-            split=split,
+            folder.root / image, folder.canvas_size(image), labels, split=split
         )
+        if drawn or not every:
+            sample = _with_objects(sample, [points for _, points in shapes], masked)
         samples.append(folder.checked(sample))
     return ImageSet(folder.root, format, tuple(names), tuple(samples))
+
+
+def _drawn(folder: Folder, found: list[Outlined]) -> list[Outlined]:
+    """The shapes with points; warnings name the others."""
+    unused: dict[str, str] = {}
+    for image, shapes, _ in found:
+        whole = ", ".join(repr(name) for name, points in shapes if points is None)
+        if whole:
+            said = "of the whole image, left out because the set has objects"
+            unused[image] = f"is labelled {whole}, {said}"
+    folder.warn("label-unused", unused)
+    return [
+        (image, [(name, points) for name, points in shapes if points is not None], own)
+        for image, shapes, own in found
+    ]
+
+
+def _with_objects(sample: Sample, outlines: list[Any], masked: bool) -> Sample:
+    """The sample with a box an outline, and with a mask where the set has masks."""
+    ends = [np.concatenate([p.min(axis=0), p.max(axis=0)]) for p in outlines]
+    boxes = np.array(ends, np.float32).reshape(-1, 4)
+    rles = tuple(_rle(points, sample.canvas_size) for points in outlines)
+    return replace(sample, boxes=boxes, rles=rles if masked else None)
 
 
 def _sound(folder: Folder, image: str, shapes: list[Shape]) -> list[Shape]:

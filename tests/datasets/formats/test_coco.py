@@ -93,6 +93,47 @@ def test_a_hidden_keypoint_counts_and_one_without_a_place_does_not(tmp_path: Pat
     assert document["annotations"][0]["num_keypoints"] == 2
 
 
+def posed(root: Path, *annotations: dict, **categories: list[str]) -> Path:
+    """A sheet whose categories, numbered from 1, have these keypoints."""
+    path = sheet(root, *annotations) / "annotations" / "instances_val2017.json"
+    named = [
+        {"id": number, "name": name, "keypoints": points, "flip_pairs": [[0, 1]]}
+        for number, (name, points) in enumerate(categories.items(), start=1)
+    ]
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"categories": named}))
+    return root
+
+
+def test_categories_of_two_and_three_keypoints_keep_all_of_them(tmp_path: Path):
+    cup = {**BOX, "category_id": 1, "keypoints": [1, 2, 2, 3, 4, 1]}
+    jug = {**BOX, "id": 2, "category_id": 2, "keypoints": [5, 6, 2, 7, 8, 2, 9, 9, 1]}
+    root = posed(tmp_path, cup, jug, cup=["l", "r"], jug=["l", "r", "lid"])
+    found = formats.read(root, problems=(problems := []))
+    assert found.samples[0].keypoints.tolist() == [
+        [[1, 2, 2], [3, 4, 1], [0, 0, 0]],
+        [[5, 6, 2], [7, 8, 2], [9, 9, 1]],
+    ]
+    assert (found.keypoint_names, found.flip_pairs) == (("l", "r", "lid"), ())
+    assert [(p.kind, p.severity) for p in problems] == [("keypoints-differ", "warning")]
+    assert "'cup' 2, 'jug' 3" in problems[0].message
+
+
+def test_categories_of_the_same_keypoints_keep_their_pairs(tmp_path: Path):
+    root = posed(tmp_path, BOX | {"category_id": 1}, cup=["l", "r"], jug=["l", "r"])
+    found = formats.read(root, problems=(problems := []))
+    assert (found.flip_pairs, problems) == (((0, 1),), [])
+
+
+@pytest.mark.parametrize("points", [[1, 2, 2] * 3, [1, 2, 2, 3]])
+def test_keypoints_that_no_category_has_room_for_are_a_fault(tmp_path: Path, points):
+    one = {**BOX, "category_id": 1, "keypoints": points}
+    root = posed(tmp_path, one, cup=["l", "r"])
+    with pytest.raises(FormatError, match="wanted up to 2 keypoints of 3 numbers"):
+        formats.read(root)
+    (sample,) = formats.read(root, problems=[]).samples
+    assert sample.keypoints.tolist() == [[[0, 0, 0], [0, 0, 0]]]
+
+
 def test_an_image_without_objects_is_kept(tmp_path: Path):
     assert len(read_one(sheet(tmp_path)).labels) == 0
 

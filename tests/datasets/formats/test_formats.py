@@ -144,12 +144,14 @@ def test_images_without_annotations_are_counted(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):
     there = formats.write(boxed(tmp_path / "in", ONE), tmp_path / "set", format="coco")
-    image_file(there / "images" / "train" / "lost.jpg")
+    for name in ("lost.jpg", "stray.jpg", "third.jpg"):
+        image_file(there / "images" / "train" / name)
     assert len(formats.read(there)) == 1
-    assert "1 images have no annotation and are left out" in caplog.text
+    assert "lost.jpg: is an image without annotation" in caplog.text
+    assert "(and 2 more)" in caplog.text
     formats.read(there, problems=(problems := []))
     assert [(p.kind, p.paths[0].name) for p in problems] == [
-        ("annotation-missing", "lost.jpg")
+        ("annotation-missing", name) for name in ("lost.jpg", "stray.jpg", "third.jpg")
     ]
 
 

@@ -56,6 +56,30 @@ def test_choices_are_labels_of_the_image(tmp_path: Path):
     assert sorted(named(found, sample)) == ["blue", "mug"]
 
 
+def test_a_choice_beside_a_rectangle_is_told_and_no_object(tmp_path: Path, caplog):
+    root = export(tmp_path, result("choices", choices=["indoor"]), BOX)
+    found = formats.read(root, problems=(problems := []))
+    assert found.class_names == ("mug",)
+    assert found.samples[0].boxes.tolist() == [[6, 10, 36, 30]]
+    assert [(p.kind, p.paths[0].name) for p in problems] == [("label-unused", "a.jpg")]
+    formats.read(root)
+    assert "'indoor'" in caplog.text
+
+
+def test_a_task_with_a_choice_in_a_set_of_boxes_is_an_image_without_objects(
+    tmp_path: Path,
+):
+    path = export(tmp_path, BOX) / "export.json"
+    image_file(tmp_path / "b.jpg")
+    choice = [{"result": [result("choices", choices=["blurred"])]}]
+    other = {"id": 2, "data": {"image": "b.jpg"}, "annotations": choice}
+    path.write_text(json.dumps([*json.loads(path.read_text()), other]))
+    found = formats.read(tmp_path, problems=(problems := []))
+    assert found.class_names == ("mug",)
+    assert [sample.boxes.shape for sample in found.samples] == [(1, 4), (0, 4)]
+    assert [(p.kind, p.paths[0].name) for p in problems] == [("label-unused", "b.jpg")]
+
+
 def test_a_local_address_is_taken_by_its_name(tmp_path: Path):
     root = export(tmp_path, BOX, image="/data/local-files/?d=photos/a.jpg")
     assert len(formats.read(root)) == 1

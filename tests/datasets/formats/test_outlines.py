@@ -6,7 +6,7 @@ import numpy as np
 
 from cvlib.datasets.formats.folder import Folder
 from cvlib.datasets.formats.outlines import outlined
-from tests.datasets.formats.sets import SIZE, image_file
+from tests.datasets.formats.sets import image_file
 
 
 def test_boxes_alone_have_no_masks(tmp_path: Path):
@@ -17,11 +17,25 @@ def test_boxes_alone_have_no_masks(tmp_path: Path):
     assert found.samples[0].boxes.tolist() == [[1, 2, 5, 6]]
 
 
-def test_a_label_without_points_stands_for_the_whole_image(tmp_path: Path):
+def test_a_label_without_points_beside_a_box_becomes_no_object(tmp_path: Path):
     image_file(tmp_path / "a.jpg")
-    shapes = [("mug", None), ("jar", np.array([[1.0, 2], [5, 6]]))]
-    found = outlined(Folder(tmp_path), "labelme", [("a.jpg", shapes, "train")])
-    assert found.samples[0].boxes[0].tolist() == [0, 0, SIZE[1], SIZE[0]]
+    shapes = [("indoor", None), ("jar", np.array([[1.0, 2], [5, 6]]))]
+    folder = Folder(tmp_path, problems := [])
+    found = outlined(folder, "labelme", [("a.jpg", shapes, "train")])
+    assert found.class_names == ("jar",)
+    assert found.samples[0].boxes.tolist() == [[1, 2, 5, 6]]
+    assert [(p.kind, p.severity) for p in problems] == [("label-unused", "warning")]
+    assert "'indoor'" in problems[0].message
+
+
+def test_labels_without_points_alone_are_tags(tmp_path: Path):
+    for name in "ab":
+        image_file(tmp_path / f"{name}.jpg")
+    given = [("a.jpg", [("wet", None), ("dark", None)], ""), ("b.jpg", [], "")]
+    found = outlined(Folder(tmp_path, problems := []), "labelme", given)
+    assert [s.labels.tolist() for s in found.samples] == [[1, 0], []]
+    assert all(sample.boxes is None for sample in found.samples)
+    assert not problems
 
 
 def test_an_image_without_shapes_is_kept(tmp_path: Path):

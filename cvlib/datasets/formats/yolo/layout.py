@@ -188,10 +188,8 @@ def _decided(
 
 
 def _warn(folder: Folder, sheet: str, said: str) -> None:
-    """A split that was meant and is not there: also told to who reads strictly."""
-    folder.fault("split-missing", sheet, said, severity="warning")
-    if folder.problems is None:
-        log.warning("%s: %s", folder.root / sheet, said)
+    """A split that was meant and is not there."""
+    folder.warn("split-missing", {sheet: said})
 
 
 def _flat(given: Any) -> Iterator[str]:
