@@ -17,6 +17,7 @@ Nouns, which know nothing of scenarios:
     recording        the numbers a chapter puts on record
     checkpoints      weights and what they need, in one file
     backbones        pretrained networks and what they want of an image
+    labelled         files of one label each, as training loops read them
     embeddings       one vector an image, or one a place in it
     training         the training loop that scenarios share
     search           nearest neighbours among many embeddings, exact and approximate
@@ -51,8 +52,10 @@ if TYPE_CHECKING:
         embeddings,
         explorers,
         figures,
+        files,
         images,
         intervals,
+        labelled,
         masks,
         recording,
         samples,
@@ -78,8 +81,10 @@ __all__ = [
     "explorers",
     "fetch",
     "figures",
+    "files",
     "images",
     "intervals",
+    "labelled",
     "load",
     "masks",
     "read",
