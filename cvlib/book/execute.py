@@ -80,7 +80,7 @@ def ensure_runs(
 
     Ctrl-C stops all, removes the half-written runs and ends their kernels.
     """
-    stale = sum(find_run(job) is None for job in jobs)
+    stale = sum(not job.path.is_file() for job in jobs)
     workers = max(1, min(workers, stale))
     threads = max(1, (os.cpu_count() or 1) // workers)
     stop = threading.Event()
@@ -304,7 +304,7 @@ def _finish(job: Job, meta: dict[str, Any]) -> Run:
     }
     nbformat.write(notebook, job.partial)
     job.partial.replace(job.path)
-    return Run(job.path, notebook)
+    return Run(job.path)
 
 
 def _cell_seconds(notebook: nbformat.NotebookNode) -> tuple[float, float]:

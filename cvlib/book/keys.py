@@ -70,6 +70,7 @@ def reachable_sources(chapter: Chapter) -> dict[str, Path]:
     return files
 
 
+@cache
 def tracked_versions() -> dict[str, str]:
     """Package → version, of Python and the tracked packages that are installed."""
     versions = {"python": platform.python_version()}
@@ -120,4 +121,11 @@ def _module_file(module: str) -> Path:
 
 
 def _digest(path: Path) -> str:
+    """A hash of a source, read again only when the file was written again."""
+    about = path.stat()
+    return _digest_as_of(path, about.st_size, about.st_mtime_ns)
+
+
+@cache
+def _digest_as_of(path: Path, size: int, written: int) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from cvlib.book.bars import Verdict, judge
-from cvlib.book.chapters import Chapter, Profile, find_chapters
-from cvlib.book.runs import Run, find_run, make_job
+from cvlib.book.chapters import Chapter, Profile
+from cvlib.book.runs import Run, find_run
+from cvlib.book.site import Site
 
 
 @dataclass(frozen=True)
@@ -38,15 +39,16 @@ class Row:
 
 def report(root: Path, profiles: Iterable[Profile]) -> list[Row]:
     """A row for each chapter and profile, in the order of the table of contents."""
-    chapters = find_chapters(root).values()
-    return [report_chapter(root, c, p) for c in chapters for p in profiles]
+    sites = [Site(root, profile) for profile in profiles]
+    names = sites[0].chapters if sites else []
+    return [report_chapter(site, name) for name in names for site in sites]
 
 
-def report_chapter(root: Path, chapter: Chapter, profile: Profile) -> Row:
-    """One chapter's stored run in one profile, judged."""
-    run = find_run(make_job(root, chapter, profile))
-    bars = chapter.bars(profile)
-    return Row(chapter, profile, run, judge(run.record if run else {}, bars))
+def report_chapter(site: Site, name: str) -> Row:
+    """One chapter's stored run in the site's profile, judged."""
+    chapter, run = site.chapter(name), find_run(site.jobs[name])
+    bars = chapter.bars(site.profile)
+    return Row(chapter, site.profile, run, judge(run.record if run else {}, bars))
 
 
 def describe_age(run: Run, *, now: datetime | None = None) -> str:

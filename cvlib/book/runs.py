@@ -27,7 +27,11 @@ class Run:
     """An executed chapter: where it is stored, and what it measured."""
 
     path: Path
-    notebook: nbformat.NotebookNode
+
+    @cached_property
+    def notebook(self) -> nbformat.NotebookNode:
+        """The executed notebook; read when first asked for, since that takes long."""
+        return nbformat.read(self.path, as_version=4)
 
     @property
     def meta(self) -> dict[str, Any]:
@@ -85,12 +89,7 @@ def make_job(
 
 def find_run(job: Job) -> Run | None:
     """The stored run of a job, or None."""
-    return read_run(job.path) if job.path.is_file() else None
-
-
-def read_run(path: Path) -> Run:
-    """A stored run."""
-    return Run(path, nbformat.read(path, as_version=4))
+    return Run(job.path) if job.path.is_file() else None
 
 
 def remove_runs(root: Path, keep: set[Path]) -> int:

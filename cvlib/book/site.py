@@ -20,7 +20,7 @@ from cvlib.book.chapters import (
     find_chapters,
     read_notebook,
 )
-from cvlib.book.runs import Run, find_run, make_job
+from cvlib.book.runs import Job, Run, find_run, make_job
 from cvlib.recording import MIME_TYPE
 
 _ROLE = re.compile(r"\{(measured|band)\}`([^`]+)`")
@@ -32,7 +32,11 @@ class NotRunError(BookError):
 
 @dataclass(frozen=True)
 class Site:
-    """The stored runs of a book in one profile."""
+    """The stored runs of a book in one profile, as they are when first asked for.
+
+    A site is for one build: it reads each chapter, works out each key and opens each
+    run once, however often its pages cite them.
+    """
 
     root: Path
     profile: Profile
@@ -46,15 +50,32 @@ class Site:
         """The chapter called `name`; `BookError` when the book has none."""
         return _look_up(self.chapters, name, "_toc.yml")
 
+    @cached_property
+    def jobs(self) -> dict[str, Job]:
+        """Name → job of each chapter; a job works out its key once."""
+        return {
+            name: make_job(self.root, chapter, self.profile)
+            for name, chapter in self.chapters.items()
+        }
+
     def run(self, name: str) -> Run:
         """The stored run of a chapter; `NotRunError` when there is none."""
-        run = find_run(make_job(self.root, self.chapter(name), self.profile))
-        if run is None:
-            raise NotRunError(
-                f"{name} has no run in profile {self.profile}; "
-                f"run `cvlib book build --profile {self.profile}`"
-            )
-        return run
+        if name not in self._runs:
+            run = find_run(_look_up(self.jobs, name, "_toc.yml"))
+            if run is None:
+                raise NotRunError(
+                    f"{name} has no run in profile {self.profile}; "
+                    f"run `cvlib book build --profile {self.profile}`"
+                )
+            self._runs[name] = run
+        return self._runs[name]
+
+    def bands(self, name: str) -> dict[str, Band]:
+        """Metric → band of a chapter; empty when this profile was never calibrated."""
+        if name not in self._bands:
+            path = self.chapter(name).path
+            self._bands[name] = read_bands(path).get(self.profile, {})
+        return self._bands[name]
 
     def cite(self, role: str, text: str, here: Run | None = None) -> str:
         """What a role's `text` stands for: `[chapter#]metric[:format]`.
@@ -68,7 +89,7 @@ class Site:
         name, _, spec = text.partition(":")
         chapter, _, metric = name.rpartition("#")
         named = chapter or (here.meta["chapter"] if here else "")
-        bands = self._bands(named) if role == "band" else {}
+        bands = self.bands(named) if role == "band" else {}
         if bands:
             band = _look_up(bands, metric, f"`cvlib book calibrate {named}`")
             return f"{band.low:{spec}} to {band.high:{spec}}"
@@ -78,17 +99,20 @@ class Site:
         alone = " (one run; other seeds were not tried)"
         return shown + alone if role == "band" else shown
 
-    def _bands(self, name: str) -> dict[str, Band]:
-        return read_bands(self.chapter(name).path).get(self.profile, {})
-
     def fingerprint(self, name: str) -> str:
         """What a page that cites a chapter depends on: its run, bars and bands."""
         if name not in self.chapters:
             return ""
-        chapter = self.chapter(name)
-        key = make_job(self.root, chapter, self.profile).key
-        bands = read_bands(chapter.path).get(self.profile)
-        return f"{key} {chapter.bars(self.profile)} {bands}"
+        bars = self.chapter(name).bars(self.profile)
+        return f"{self.jobs[name].key} {bars} {self.bands(name)}"
+
+    @cached_property
+    def _runs(self) -> dict[str, Run]:
+        return {}
+
+    @cached_property
+    def _bands(self) -> dict[str, dict[str, Band]]:
+        return {}
 
 
 def show_run(text: str, run: Run, path: Path | str) -> nbformat.NotebookNode:

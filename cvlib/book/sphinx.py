@@ -30,7 +30,7 @@ from sphinx.util.docutils import SphinxDirective, SphinxRole
 from cvlib.book import BookError
 from cvlib.book.bars import Verdict, judge
 from cvlib.book.chapters import Chapter, Profile
-from cvlib.book.report import report
+from cvlib.book.report import report_chapter
 from cvlib.book.runs import Run
 from cvlib.book.site import Site, show_run
 from cvlib.datasets.registry import DATASETS, Dataset, Remote
@@ -109,7 +109,7 @@ class RunStatus(SphinxDirective):
         """One table."""
         rows = []
         site = _site(self.env)
-        for row in report(site.root, [site.profile]):
+        for row in (report_chapter(site, name) for name in site.chapters):
             _cite(self.env, row.chapter.name)
             for verdict in row.verdicts:
                 rows.append(_status_cells(row.chapter, row.run, verdict))

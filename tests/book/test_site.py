@@ -4,8 +4,9 @@ import pytest
 
 from cvlib.book import BookError
 from cvlib.book.bars import Band, write_bands
-from cvlib.book.chapters import get_chapter
+from cvlib.book.chapters import Chapter, get_chapter
 from cvlib.book.execute import ensure_run
+from cvlib.book.keys import run_key
 from cvlib.book.runs import make_job
 from cvlib.book.site import Site, export_run, show_run
 from tests.small_book import edit
@@ -54,6 +55,22 @@ def test_a_metric_that_was_never_calibrated_cannot_be_cited(site: Site):
     assert site.cite("band", "part/one#accuracy:.1%") == "50.0% to 60.0%"
     with pytest.raises(BookError, match="calibrate part/one"):
         site.cite("band", "part/one#loss:.1%")
+
+
+def test_a_site_works_out_a_key_and_opens_a_run_once(site: Site, monkeypatch):
+    asked: list[str] = []
+
+    def counted(chapter: Chapter, parameters: dict[str, object]) -> str:
+        asked.append(chapter.name)
+        return run_key(chapter, parameters)
+
+    monkeypatch.setattr("cvlib.book.runs.run_key", counted)
+    for _ in range(3):
+        site.cite("measured", "part/two#accuracy")
+        site.cite("band", "part/one#accuracy")
+        site.fingerprint("part/one")
+    assert sorted(asked) == ["part/one", "part/two"]
+    assert site.run("part/one").notebook is site.run("part/one").notebook
 
 
 def test_a_chapter_that_was_not_run_says_how_to_run_it(book: Path):
