@@ -20,7 +20,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from cvlib.datasets.formats.folder import Folder, is_mask
+from cvlib.datasets.formats.folder import Folder
+from cvlib.datasets.formats.index_masks import is_mask
 from cvlib.datasets.registry import DatasetError
 from cvlib.doctor.report import Report
 from cvlib.samples import ImageSet, Problem

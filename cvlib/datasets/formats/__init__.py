@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from cvlib.datasets.formats import (
     class_folders,
@@ -27,6 +28,7 @@ from cvlib.datasets.formats import (
     voc,
     yolo,
 )
+from cvlib.datasets.formats.checks import note_left_out, note_twice
 from cvlib.datasets.formats.folder import Folder, FormatError
 from cvlib.datasets.registry import DatasetError
 from cvlib.files import replacing
@@ -36,6 +38,7 @@ __all__ = [
     "FORMATS",
     "Format",
     "FormatError",
+    "Module",
     "UnrecognisedError",
     "read",
     "recognise",
@@ -47,40 +50,51 @@ class UnrecognisedError(DatasetError):
     """A folder is in none of the formats."""
 
 
+class Module(Protocol):
+    """What the module of a format holds: how its folders look, and its two verbs.
+
+    `recognise` says whether a folder is one, `read` gives its images and annotations;
+    faults go to `folder.fault`, so that a reader may be strict or lenient.
+    """
+
+    LOOKS_LIKE: str
+
+    def recognise(self, folder: Folder) -> bool: ...
+
+    def read(self, folder: Folder) -> ImageSet: ...
+
+
 @dataclass(frozen=True)
 class Format:
-    """A format: how its folders look, and who recognises, reads and writes them."""
+    """A format: its module, who writes it, and what its folders hold besides.
+
+    write: puts annotations into a folder and returns image path → name in it, for the
+        copies; None for a format that is only read.
+    sheets: endings of a file that may be named in place of its folder.
+    exempt: whether an image file needs no annotation, such as a mask; None without.
+    """
 
     name: str
-    looks_like: str
-    recognise: Callable[[Folder], bool]
-    read: Callable[[Folder], ImageSet]
+    module: Module
     write: Callable[[ImageSet, Path], dict[str, str]] | None = None
-    sheets: tuple[str, ...] = ()  # endings of a file that may be named for its folder
+    sheets: tuple[str, ...] = ()
+    exempt: Callable[[str], bool] | None = None
 
 
 # In the order in which they are tried: the more a format asks for, the earlier.
-_MODULES = {
-    "coco": coco,
-    "yolo": yolo,
-    "voc": voc,
-    "label-studio": label_studio,
-    "labelme": labelme,
-    "index-masks": index_masks,
-    "tags": tag_tables,
-    "classes": class_folders,
-}
-FORMATS: dict[str, Format] = {
-    name: Format(
-        name,
-        module.LOOKS_LIKE,
-        module.recognise,
-        module.read,
-        getattr(module, "write", None),
-        getattr(module, "SHEET_ENDINGS", ()),
-    )
-    for name, module in _MODULES.items()
-}
+_FORMATS = (
+    Format("coco", coco, coco.write, coco.SHEET_ENDINGS),
+    Format("yolo", yolo, yolo.write, yolo.SHEET_ENDINGS),
+    Format("voc", voc, voc.write),
+    Format("label-studio", label_studio, None, label_studio.SHEET_ENDINGS),
+    Format("labelme", labelme),
+    Format("index-masks", index_masks, index_masks.write, exempt=index_masks.is_mask),
+    Format("tags", tag_tables, tag_tables.write, tag_tables.SHEET_ENDINGS),
+    Format(
+        "classes", class_folders, class_folders.write, (), class_folders.is_negative
+    ),
+)
+FORMATS: dict[str, Format] = {entry.name: entry for entry in _FORMATS}
 
 
 def recognise(folder: str | Path) -> str:
@@ -92,9 +106,9 @@ def recognise(folder: str | Path) -> str:
     sheet = opened.sheet
     for entry in FORMATS.values():
         fits = sheet is None or sheet.suffix.lower() in entry.sheets
-        if fits and entry.recognise(opened):
+        if fits and entry.module.recognise(opened):
             return entry.name
-    wanted = "\n".join(f"  {f.name}: {f.looks_like}" for f in FORMATS.values())
+    wanted = "\n".join(f"  {f.name}: {f.module.LOOKS_LIKE}" for f in FORMATS.values())
     raise UnrecognisedError(
         f"{folder} is in no known format. It holds {_describe(opened)}.\n"
         f"Known:\n{wanted}"
@@ -117,12 +131,12 @@ def read(
     """
     entry = _format(format or recognise(folder))
     opened = _open(folder, problems)
-    found = entry.read(opened)
+    found = entry.module.read(opened)
     if not found.samples:
         said = f"is in the form {entry.name}, and no image of it has an annotation"
-        opened.fault("nothing-read", "", f"{said}; wanted {entry.looks_like}")
-    opened.listed_once(found)
-    opened.left_out(found)
+        opened.fault("nothing-read", "", f"{said}; wanted {entry.module.LOOKS_LIKE}")
+    note_twice(opened, found)
+    note_left_out(opened, found, entry.exempt)
     return found
 
 

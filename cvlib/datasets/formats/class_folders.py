@@ -31,7 +31,7 @@ def read(folder: Folder) -> ImageSet:
         parts = PurePosixPath(image).parts
         split = split_name(parts[0]) if is_split else ""
         if len(parts) < 2 + is_split or (is_split and split not in SPLITS):
-            continue  # `left_out` names it
+            continue  # `note_left_out` names it
         own = parts[1 if is_split else 0]
         if own not in names:
             said = f"is in a folder {own!r}; train has {', '.join(names)}"
@@ -58,6 +58,11 @@ def write(image_set: ImageSet, out: Path) -> dict[str, str]:
         places.append(f"{place}/{sample.path.name}")
     paths = [str(sample.path) for sample in image_set.samples]
     return dict(zip(paths, told_apart(places), strict=True))
+
+
+def is_negative(image: str) -> bool:
+    """Whether a file lies in `negatives/`, for pictures of none of the classes."""
+    return image.startswith("negatives/")
 
 
 def _is_split(folder: Folder) -> bool:

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from cvlib.datasets.formats.checks import checked
 from cvlib.datasets.formats.folder import Folder, FormatError
 from cvlib.datasets.formats.names import flat_names, relative_path
 from cvlib.datasets.split_names import split_of_name
@@ -239,7 +240,8 @@ def _sample(
     stated = (_whole(image.get("height")), _whole(image.get("width")))
     labels = [known.ids.index(one["category_id"]) for one in objects]
     boxes = [_xyxy(one["bbox"]) for one in objects]
-    return folder.checked(
+    return checked(
+        folder,
         Sample(
             folder.root / name,
             folder.canvas_size(name, stated),
@@ -247,7 +249,7 @@ def _sample(
             np.array(boxes, np.float32).reshape(-1, 4),
             keypoints=_keypoints(objects, known.points) if known.points else None,
             crowd=np.array([bool(one.get("iscrowd")) for one in objects], np.bool_),
-        )
+        ),
     )
 
 

@@ -10,22 +10,18 @@ import json
 import logging
 import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import numpy as np
-
 from cvlib.datasets.registry import DatasetError, list_files
 from cvlib.datasets.split_names import _splits_in, known_split
-from cvlib.samples import IMAGE_SUFFIXES, SPLITS, ImageSet, Problem, Sample
+from cvlib.samples import IMAGE_SUFFIXES, SPLITS, Problem
 
 log = logging.getLogger("cvlib")
 
 PIXELS = 100_000_000  # more than a photograph has
-MASKS = ("masks", "labels", "annotations", "label_maps")  # folders of index masks
-MASKED = "annot"  # trainannot/ has the masks of train/
 
 
 class FormatError(DatasetError):
@@ -198,25 +194,6 @@ class Folder:
             return None
         return found
 
-    def checked(self, sample: Sample) -> Sample:
-        """The sample, its impossible boxes noted; strictly, they are an error."""
-        if sample.boxes is None or not len(sample.boxes):
-            return sample
-        name = sample.path.relative_to(self.root).as_posix()
-        height, width = sample.canvas_size
-        boxes = np.asarray(sample.boxes, np.float32)
-        for index, (left, top, right, bottom) in enumerate(boxes.tolist()):
-            said = f"box {index} is {left:g}, {top:g} to {right:g}, {bottom:g}"
-            outside = min(left, top) < -1 or right > width + 1 or bottom > height + 1
-            if not (right > left and bottom > top):
-                said += ": it has no area"
-                self.fault("box-degenerate", name, said, index=index)
-            elif width and outside and self.problems is not None:
-                # Real sets are full of these, so reading them is no error.
-                said += f", beyond the frame of {width} × {height}"
-                self.fault("box-outside", name, said, index=index)
-        return replace(sample, boxes=boxes)
-
     def split(self, stated: str, sheet: str) -> str:
         """The split that an annotation states; "" and a fault when it is none."""
         found = known_split(stated)
@@ -224,28 +201,6 @@ class Folder:
             wanted = f"wanted {', '.join(SPLITS)} or nothing"
             self.fault("split-unknown", sheet, f"states split {stated!r}; {wanted}")
         return found
-
-    def listed_once(self, found: ImageSet) -> None:
-        """Note the images that are annotated twice, in one split or in two."""
-        splits: dict[Path, list[str]] = {}
-        for sample in found.samples:
-            splits.setdefault(sample.path, []).append(sample.split)
-        for path, own in splits.items():
-            if len(own) > 1:
-                where = " and ".join(sorted({split for split in own if split}))
-                said = f"is listed {len(own)} times" + (
-                    f", in {where}" if where else ""
-                )
-                self.fault("image-twice", path.relative_to(self.root), said)
-
-    def left_out(self, found: ImageSet) -> None:
-        """Note the images without an annotation; strictly, log the first."""
-        known = {s.path for s in found.samples}
-        meant = {"index-masks": is_mask, "classes": is_negative}.get(found.format)
-        images = [i for i in self.images if not (meant and meant(i))]
-        lost = [image for image in images if self.root / image not in known]
-        said = f"is an image without annotation ({found.format}); it is left out"
-        self.warn("annotation-missing", dict.fromkeys(lost, said))
 
     def _is_inside(self, name: str) -> bool:
         path = self.root / name
@@ -265,15 +220,3 @@ class Folder:
 def _is_end(path: str, longer: str) -> bool:
     """Whether a path is the last parts of another."""
     return longer == path or longer.endswith(f"/{path}")
-
-
-def is_mask(image: str) -> bool:
-    """Whether a file lies where index masks do: it is no picture then."""
-    top, below, _ = image.partition("/")
-    split = top.removesuffix(MASKED)
-    return bool(below) and (top in MASKS or (split != top and bool(known_split(split))))
-
-
-def is_negative(image: str) -> bool:
-    """Whether a file lies in `negatives/`, for pictures of none of the classes."""
-    return image.startswith("negatives/")

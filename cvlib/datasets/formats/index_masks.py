@@ -14,18 +14,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cvlib.datasets.formats.folder import (
-    MASKED,
-    MASKS,
-    Folder,
-    FormatError,
-    is_mask,
-)
+from cvlib.datasets.formats.folder import Folder, FormatError
 from cvlib.datasets.formats.names import flat_names
 from cvlib.datasets.split_names import known_split, split_of_path
 from cvlib.samples import ImageSet, Sample
 
 LOOKS_LIKE = "images/ and masks/*.png of the same names, a class number a pixel"
+MASKS = ("masks", "labels", "annotations", "label_maps")  # folders of masks
+MASKED = "annot"  # trainannot/ has the masks of train/
 TAILS = ("_P", "_L", "_mask", "_label")  # that a mask's name may have
 
 
@@ -88,6 +84,13 @@ def write(image_set: ImageSet, out: Path) -> dict[str, str]:
     classes = (*painted, *image_set.class_names)
     (out / "class_names.txt").write_text("".join(f"{n}\n" for n in classes), "utf8")
     return placed
+
+
+def is_mask(image: str) -> bool:
+    """Whether a file lies where index masks do: it is no picture then."""
+    top, below, _ = image.partition("/")
+    split = top.removesuffix(MASKED)
+    return bool(below) and (top in MASKS or (split != top and bool(known_split(split))))
 
 
 def label_map(sample: Sample) -> NDArray[np.uint8]:

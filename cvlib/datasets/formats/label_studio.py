@@ -11,15 +11,17 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cvlib.datasets.formats.folder import Folder
-from cvlib.datasets.formats.outlines import outlined
+from cvlib.datasets.formats.outlines import Shape, outlined
 from cvlib.samples import IMAGE_SUFFIXES, ImageSet
 
 LOOKS_LIKE = "a .json with a list of tasks, as Label Studio's JSON export"
 SHEET_ENDINGS = (".json",)
 
-Shape = tuple[str, Any]
+Size = tuple[int, int]  # height, width
+Floats = NDArray[np.float64]
 
 
 def recognise(folder: Folder) -> bool:
@@ -38,8 +40,8 @@ def read(folder: Folder) -> ImageSet:
             results = _results(task)
             image = _image(folder, sheet, task) if results is not None else ""
             if results is not None and image:
-                height, width = folder.canvas_size(image)
-                shapes = [_shape(folder, sheet, one, width, height) for one in results]
+                size = folder.canvas_size(image)
+                shapes = [_shapes(folder, sheet, one, size) for one in results]
                 found.append((image, [s for own in shapes for s in own], ""))
     return outlined(folder, "label-studio", found)
 
@@ -95,30 +97,16 @@ def _results(task: dict[str, Any]) -> list[Any] | None:
     return found if isinstance(found, list) else None
 
 
-def _shape(
-    folder: Folder, sheet: str, one: Any, width: int, height: int
-) -> list[Shape]:
-    """(name, points [P, 2] in pixels); a choice about the image has no points."""
+def _shapes(folder: Folder, sheet: str, one: Any, size: Size) -> list[Shape]:
+    """A result as (name, points [P, 2] in pixels); a choice has no points."""
     try:
         kind, value = one["type"], one["value"]
         if kind == "choices":
             return [(str(name), None) for name in value["choices"]]
         if kind in ("rectanglelabels", "rectangle"):
-            corners = [[0, 0], [value["width"], 0], [0, value["height"]]]
-            corners.append([value["width"], value["height"]])
-            angle = np.radians(value.get("rotation") or 0)
-            # Percentages of width and height differ: turn in pixels.
-            sides = np.array(corners, np.float64) * (width, height) / 100
-            turn = np.array(
-                [[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]]
-            )
-            points = (
-                sides @ turn + np.array([value["x"] * width, value["y"] * height]) / 100
-            )
-            points = np.array([points.min(axis=0), points.max(axis=0)])
-            return [(str(value["rectanglelabels"][0]), points)]
+            return [(str(value["rectanglelabels"][0]), _corners(value, size))]
         if kind in ("polygonlabels", "polygon"):
-            points = np.array(value["points"], np.float64) * (width, height) / 100
+            points = _pixels(value["points"], size)
             return [(str(value["polygonlabels"][0]), points)]
     except (KeyError, TypeError, ValueError, IndexError):
         folder.fault("annotation-unreadable", sheet, f"a result is {one!r:.80}")
@@ -126,3 +114,23 @@ def _shape(
     said = f"a result of type {kind!r} is neither a box, a polygon nor a choice"
     folder.fault("annotation-unreadable", sheet, said, severity="warning")
     return []
+
+
+def _pixels(shares: Any, size: Size) -> Floats:
+    """Points in percent of width and height → pixels, [P, 2]."""
+    found: Floats = np.array(shares, np.float64) * size[::-1] / 100
+    return found
+
+
+def _corners(value: dict[str, Any], size: Size) -> Floats:
+    """The two corners, [2, 2], of the upright box around a rectangle, in pixels.
+
+    It is turned by `rotation` degrees about its left upper corner, clockwise as seen.
+    """
+    angle = np.radians(value.get("rotation") or 0)
+    across, down = (value["width"], 0), (0, value["height"])
+    # Percentages of width and height differ: turn in pixels.
+    sides = _pixels([(0, 0), across, down, (value["width"], value["height"])], size)
+    turn = [[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]]
+    points = sides @ np.array(turn) + _pixels((value["x"], value["y"]), size)
+    return np.array([points.min(axis=0), points.max(axis=0)])

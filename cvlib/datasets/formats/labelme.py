@@ -12,13 +12,11 @@ from typing import Any
 import numpy as np
 
 from cvlib.datasets.formats.folder import Folder
-from cvlib.datasets.formats.outlines import outlined
+from cvlib.datasets.formats.outlines import Shape, outlined
 from cvlib.datasets.split_names import split_of_path
 from cvlib.samples import ImageSet
 
 LOOKS_LIKE = "a .json an image, with `shapes` and `imagePath`"
-
-Shape = tuple[str, Any]
 
 
 def recognise(folder: Folder) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from cvlib.datasets.formats.checks import checked
 from cvlib.datasets.formats.folder import Folder
 from cvlib.masks import Rle, encode_polygons
 from cvlib.samples import ImageSet, Sample
@@ -38,7 +39,7 @@ def outlined(folder: Folder, format: str, found: list[Outlined]) -> ImageSet:
         )
         if drawn or not every:
             sample = _with_objects(sample, [points for _, points in shapes], masked)
-        samples.append(folder.checked(sample))
+        samples.append(checked(folder, sample))
     return ImageSet(folder.root, format, tuple(names), tuple(samples))
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -19,10 +20,11 @@ from cvlib.datasets.formats.folder import Folder, FormatError
 from cvlib.datasets.formats.names import flat_names
 from cvlib.datasets.split_names import split_of_name, split_of_path
 from cvlib.datasets.tables import FILES, OTHERS, TAGS, Row, columns_of, rows_of
-from cvlib.samples import ImageSet, Sample
+from cvlib.samples import ImageSet, Labels, Sample
 
 LOOKS_LIKE = "a .csv with a column `image` and a column `tags`, or a 0/1 column a tag"
 SHEET_ENDINGS = (".csv",)
+Tables = dict[str, tuple[list[Row], list[str]]]  # sheet → its rows, its header
 YES, NO = ("1", "1.0", "true", "yes"), ("0", "0.0", "false", "no")
 
 
@@ -31,42 +33,82 @@ def recognise(folder: Folder) -> bool:
     return bool(_sheets(folder))
 
 
+@dataclass(frozen=True)
+class _Columns:
+    """Which column of a table says what.
+
+    file: names the image. tags: holds its tags; without it, each of `names` is a
+    column of yes and no.
+    """
+
+    file: str
+    tags: str | None
+    names: list[str]
+
+    def labels(self, row: Row) -> Labels:
+        """The tags of a row, by their numbers, each once."""
+        if self.tags:
+            own = _words(row[self.tags])
+        else:
+            own = [name for name in self.names if _is_yes(row[name])]
+        return np.array(sorted({self.names.index(tag) for tag in own}), np.int64)
+
+
 def read(folder: Folder) -> ImageSet:
     """Every row's image; names as the columns stand, or sorted from the one column."""
     tables = {sheet: _rows(folder, sheet) for sheet in _sheets(folder)}
-    sheet, (first, columns) = next(iter(tables.items()))
-    file = next((name for name in FILES if name in columns), "")
+    columns = _columns(folder, tables)
+    samples: dict[Path, Sample] = {}
+    for sheet, (rows, _) in tables.items():
+        for row in rows:
+            one = _sample(folder, sheet, row, columns)
+            if one is not None:
+                before = samples.get(one.path)
+                samples[one.path] = _joined(folder, before, one) if before else one
+    return ImageSet(folder.root, "tags", tuple(columns.names), tuple(samples.values()))
+
+
+def _columns(folder: Folder, tables: Tables) -> _Columns:
+    """What the first table's columns say, and the tags of all tables."""
+    sheet, (rows, header) = next(iter(tables.items()))
+    file = _first(FILES, header)
     if not file:
         raise FormatError(
             f"{folder.root / sheet}: wanted a column of files, named one of "
-            f"{', '.join(FILES)}; it has {', '.join(columns) or 'none'}"
+            f"{', '.join(FILES)}; it has {', '.join(header) or 'none'}"
         )
-    names = _tag_columns(columns)
-    column = None if _yes_no(first, columns) else _first(TAGS, columns)
-    rows = [(sheet, row) for sheet, (own, _) in tables.items() for row in own]
-    if column:
-        names = sorted({tag for _, row in rows for tag in _words(row[column])})
-    samples: dict[str, Sample] = {}
-    for sheet, row in rows:
-        split = _split(folder, sheet, row)
-        own = split or "train"
-        places = (_beside(sheet), "", "images", own, f"images/{own}")
-        image = folder.image(row[file], sheet, folders=places, split=split)
-        if not image:
-            continue
-        split = split or split_of_path(image)
-        said = _words(row[column]) if column else [n for n in names if _is_yes(row[n])]
-        labels = np.array(sorted({names.index(tag) for tag in said}), np.int64)
-        if image in samples:  # a row a tag: the image has the tags of all its rows
-            labels = np.union1d(labels, samples[image].labels)
-            if samples[image].split != split:
-                stated = f"{samples[image].split!r} and {split!r}"
-                folder.fault("image-twice", image, f"is in the splits {stated}")
-        size = folder.canvas_size(image)
-        samples[image] = Sample(
-            folder.root / image, size, labels, split=split, group=row.get("group") or ""
-        )
-    return ImageSet(folder.root, "tags", tuple(names), tuple(samples.values()))
+    tags = None if _yes_no(rows, header) else _first(TAGS, header)
+    if not tags:
+        return _Columns(file, None, _tag_columns(header))
+    every = (row for own, _ in tables.values() for row in own)
+    return _Columns(
+        file, tags, sorted({word for row in every for word in _words(row[tags])})
+    )
+
+
+def _sample(folder: Folder, sheet: str, row: Row, columns: _Columns) -> Sample | None:
+    """A row's image and its tags; None when the image is missing."""
+    split = _split(folder, sheet, row)
+    own = split or "train"
+    places = (_beside(sheet), "", "images", own, f"images/{own}")
+    image = folder.image(row[columns.file], sheet, folders=places, split=split)
+    if not image:
+        return None
+    return Sample(
+        folder.root / image,
+        folder.canvas_size(image),
+        columns.labels(row),
+        split=split or split_of_path(image),
+        group=row.get("group") or "",
+    )
+
+
+def _joined(folder: Folder, before: Sample, one: Sample) -> Sample:
+    """An image of several rows, a tag each: it has the tags of all of them."""
+    if before.split != one.split:
+        said = f"is in the splits {before.split!r} and {one.split!r}"
+        folder.fault("image-twice", one.path.relative_to(folder.root), said)
+    return replace(one, labels=np.union1d(one.labels, before.labels))
 
 
 def write(image_set: ImageSet, out: Path) -> dict[str, str]:

@@ -9,12 +9,14 @@ left and top. Source: the VOC2012 development kit, section 4.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 from xml.sax.saxutils import escape
 
 import numpy as np
 
+from cvlib.datasets.formats.checks import checked
 from cvlib.datasets.formats.folder import Folder, FormatError
 from cvlib.datasets.formats.names import flat_names
 from cvlib.datasets.split_names import split_name, split_of_path
@@ -116,63 +118,79 @@ def _parse(folder: Folder, sheet: str) -> Any:
 def _entry(
     folder: Folder, sheet: str, root: Any, splits: dict[str, str]
 ) -> tuple[Sample, list[str]] | None:
-    stem = PurePosixPath(sheet).stem
-    given = (root.findtext("filename") or "").strip()
-    # Copied annotations often keep another image's name; the file's own is the rule.
-    beside = PurePosixPath(sheet).parent.as_posix()
-    same = [i for i in folder.by_name.get(stem, []) if i.rpartition("/")[0] in IMAGES]
-    same = _beside(folder, sheet) or same
-    name = same[0] if len(same) == 1 else ""
-    places = (beside, *IMAGES)
-    name = name or folder.image(given or stem, sheet, folders=places)
+    """A sheet's sample, still without labels, and its objects' class names."""
+    name = _image(folder, sheet, (root.findtext("filename") or "").strip())
     if not name:
         return None
-    size = root.find("size")
-    stated = (
-        (_number(size, "height"), _number(size, "width")) if size is not None else ()
+    objects = [_object(folder, sheet, one) for one in root.iter("object")]
+    kept = [one for one in objects if one is not None]
+    sample = Sample(
+        folder.root / name,
+        folder.canvas_size(name, _stated_size(root.find("size"))),
+        np.zeros(len(kept), np.int64),
+        np.array([box for _, box in kept], np.float32).reshape(-1, 4),
+        split=splits.get(PurePosixPath(sheet).stem) or split_of_path(sheet),
     )
-    canvas = folder.canvas_size(
-        name, (int(stated[0]), int(stated[1])) if stated else None
+    return sample, [class_name for class_name, _ in kept]
+
+
+def _image(folder: Folder, sheet: str, given: str) -> str:
+    """The image of a sheet: of the sheet's own name, else the one it names.
+
+    Copied annotations often keep another image's name.
+    """
+    path = PurePosixPath(sheet)
+    same = [i for i in folder.by_name.get(path.stem, []) if _parent(i) in IMAGES]
+    same = _beside(folder, sheet) or same
+    if len(same) == 1:
+        return same[0]
+    return folder.image(given or path.stem, sheet, folders=(_parent(sheet), *IMAGES))
+
+
+def _parent(name: str) -> str:
+    return name.rpartition("/")[0]
+
+
+def _stated_size(size: Any) -> tuple[int, int] | None:
+    """(height, width) as a sheet states it; 0 for a side that is no number."""
+    if size is None:
+        return None
+    height, width = (_number(size, side) for side in ("height", "width"))
+    return int(np.nan_to_num(height)), int(np.nan_to_num(width))
+
+
+def _object(folder: Folder, sheet: str, one: Any) -> tuple[str, list[float]] | None:
+    """An object's class name and XYXY box, counted from 0; None and a fault."""
+    place = one.find("bndbox")
+    left, top, right, bottom = (
+        _number(place, side) for side in ("xmin", "ymin", "xmax", "ymax")
     )
-    boxes, classes = [], []
-    for one in root.iter("object"):
-        place = one.find("bndbox")
-        corners = [_number(place, key) for key in ("xmin", "ymin", "xmax", "ymax")]
-        if place is None or any(np.isnan(v) for v in corners):
-            said = "wanted an object with xmin, ymin, xmax and ymax in its bndbox"
-            folder.fault("annotation-unreadable", sheet, said)
-            continue
-        said = (one.findtext("name") or "").strip()
-        if not said:
-            folder.fault("class-unknown", sheet, "wanted an object with a name")
-            continue
-        boxes.append([corners[0] - 1, corners[1] - 1, corners[2], corners[3]])
-        classes.append(said)
-    found = np.array(boxes, np.float32).reshape(-1, 4)
-    labels = np.zeros(len(classes), np.int64)
-    split = splits.get(stem) or split_of_path(sheet)
-    return Sample(folder.root / name, canvas, labels, found, split=split), classes
+    if not np.isfinite([left, top, right, bottom]).all():
+        said = "wanted an object with xmin, ymin, xmax and ymax in its bndbox"
+        folder.fault("annotation-unreadable", sheet, said)
+        return None
+    class_name = (one.findtext("name") or "").strip()
+    if not class_name:
+        folder.fault("class-unknown", sheet, "wanted an object with a name")
+        return None
+    return class_name, [left - 1, top - 1, right, bottom]
 
 
 def _labelled(
     folder: Folder, sample: Sample, own: list[str], names: list[str]
 ) -> Sample:
-    from dataclasses import replace
-
     labels = np.array([names.index(name) for name in own], np.int64)
-    return folder.checked(replace(sample, labels=labels))
+    return checked(folder, replace(sample, labels=labels))
 
 
-def _number(parent: Any, key: str) -> float:
-    """A child's number; NaN when it has none, 0 for a missing size."""
-    text = parent.findtext(key) if parent is not None else None
+def _number(parent: Any, side: str) -> float:
+    """A child's number; NaN when it has none, or an endless one."""
+    text = parent.findtext(side) if parent is not None else None
     try:
-        found = float(text or "")
+        number = float(text or "")
     except ValueError:
-        found = float("nan")
-    if np.isfinite(found):
-        return found
-    return 0.0 if key in ("height", "width") else float("nan")
+        return float("nan")
+    return number if np.isfinite(number) else float("nan")
 
 
 def _xml(name: str, sample: Sample, class_names: tuple[str, ...]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,8 +12,6 @@ from typing import Any, TypeGuard
 from cvlib.datasets.formats.folder import Folder
 from cvlib.datasets.split_names import split_name
 
-log = logging.getLogger("cvlib")
-
 # What a hostile file may ask for.
 MOST_CLASSES, MOST_POINTS, MOST_PLACES = 99_999, 1000, 1000
 NAME_LISTS = ("classes.txt", "obj.names")
@@ -24,7 +21,7 @@ NOTHING = ("", "~", "null", "Null", "NULL")  # how YAML says that there is no va
 
 
 @dataclass(frozen=True)
-class _Layout:
+class Layout:
     """What data.yaml says.
 
     points: keypoints an object, each of `values` numbers, after its box; 0 without.
@@ -41,7 +38,8 @@ class _Layout:
     lists: frozenset[str] = frozenset()
 
 
-def _layout(folder: Folder) -> _Layout:
+def read_layout(folder: Folder) -> Layout:
+    """What data.yaml, or obj.data, says; what cannot be is a fault, and not kept."""
     sheet, facts = _facts(folder)
     points, values = _shape(folder, sheet, facts)
     swapped = facts.get("flip_idx")
@@ -50,7 +48,7 @@ def _layout(folder: Folder) -> _Layout:
     mutual = ((int(i), int(o)) for i, o in pairs if (o, i) in pairs)
     mirrored = sorted((i, other) for i, other in mutual if i < other)
     splits, lists = _splits(folder, sheet, facts)
-    return _Layout(
+    return Layout(
         tuple(_names(folder, sheet, facts)),
         points,
         values,

@@ -11,6 +11,7 @@ Source: https://docs.ultralytics.com/datasets/detect/ and /pose/
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -19,19 +20,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cvlib.datasets.formats.checks import checked
 from cvlib.datasets.formats.folder import Folder, FormatError
 from cvlib.datasets.formats.names import flat_names
 from cvlib.datasets.formats.yolo.layout import (
     MOST_CLASSES,
     MOST_POINTS,
     NAME_LISTS,
-    _Layout,
-    _layout,
-    log,
+    Layout,
+    read_layout,
 )
-from cvlib.datasets.formats.yolo.outline import Floats, _outline, _rles
+from cvlib.datasets.formats.yolo.outline import Floats, encode_outlines, outline_of
 from cvlib.datasets.split_names import split_of_path
 from cvlib.samples import ImageSet, Sample
+
+log = logging.getLogger("cvlib")
 
 LOOKS_LIKE = "data.yaml with `names`, images/<split>/ and labels/<split>/*.txt"
 SHEET_ENDINGS = (".yaml", ".yml")
@@ -45,7 +48,7 @@ def recognise(folder: Folder) -> bool:
 def read(folder: Folder) -> ImageSet:
     """Every image with a text file; an empty file is an image without objects."""
     sheets = _sheets(folder)
-    layout = _layout(folder)
+    layout = read_layout(folder)
     used: set[str] = set()
     samples = []
     for image in folder.images:
@@ -109,7 +112,7 @@ def _is_boxes(folder: Folder, text: str) -> bool:
     """Whether a text file is empty, or starts with the numbers of a box."""
     first = folder.text(text).partition("\n")[0].split()
     return not first or (
-        len(first) >= 5 and _values(" ".join(first[:5]), _Layout()) is not None
+        len(first) >= 5 and _values(" ".join(first[:5]), Layout()) is not None
     )
 
 
@@ -129,7 +132,7 @@ def _places(image: str) -> Iterator[str]:
     yield str(path)
 
 
-def _sample(folder: Folder, image: str, sheet: str, layout: _Layout) -> Sample:
+def _sample(folder: Folder, image: str, sheet: str, layout: Layout) -> Sample:
     size = folder.canvas_size(image)
     scale = np.array(size[::-1], np.float64)
     labels, boxes, outlines, keypoints = [], [], [], []
@@ -154,28 +157,29 @@ def _sample(folder: Folder, image: str, sheet: str, layout: _Layout) -> Sample:
         points = np.array(values[1:]).reshape(-1, 2) * scale
         outlines.append(points if len(points) > 2 else None)
         boxes.append(_box(points))
-    return folder.checked(
+    return checked(
+        folder,
         Sample(
             folder.root / image,
             size,
             np.array(labels, np.int64),
             np.array(boxes, np.float32).reshape(-1, 4),
-            rles=_rles(outlines, boxes, size),
+            rles=encode_outlines(outlines, boxes, size),
             keypoints=np.array(keypoints, np.float32).reshape(-1, layout.points, 3)
             if layout.points
             else None,
             split=layout.splits.get(image) or split_of_path(image),
-        )
+        ),
     )
 
 
-def _wanted(layout: _Layout) -> str:
+def _wanted(layout: Layout) -> str:
     if layout.points:
         return f"a class, 4 numbers and {layout.points} × {layout.values} of keypoints"
     return "a class and 4 or more numbers"
 
 
-def _values(line: str, layout: _Layout) -> list[float] | None:
+def _values(line: str, layout: Layout) -> list[float] | None:
     """A line's numbers; None for a line that is no object."""
     try:
         found = [float(word) for word in line.split()]
@@ -187,7 +191,7 @@ def _values(line: str, layout: _Layout) -> list[float] | None:
     return found if fits and np.isfinite(found).all() else None
 
 
-def _keypoints(values: list[float], layout: _Layout, scale: Floats) -> Floats:
+def _keypoints(values: list[float], layout: Layout, scale: Floats) -> Floats:
     """[K, 3] in pixels. Without a visibility, a point at 0, 0 is not labelled."""
     found = np.full((layout.points, 3), 2.0)
     given = np.array(values).reshape(layout.points, layout.values)
@@ -265,7 +269,7 @@ def _line(
 ) -> str:
     box = np.asarray(box, np.float64)
     numbers = np.concatenate([(box[:2] + box[2:]) / 2, box[2:] - box[:2]])
-    outline = _outline(mask) if mask is not None else None
+    outline = outline_of(mask) if mask is not None else None
     if outline is not None:
         ends = np.concatenate([outline.min(axis=0), outline.max(axis=0)])
         if np.abs(ends - box).max() <= 0.5:  # the box is what most readers train on

@@ -12,7 +12,7 @@ from cvlib.masks import boxes_of_masks, encode_polygons
 Floats = NDArray[np.float64]
 
 
-def _rles(
+def encode_outlines(
     outlines: list[Floats | None], boxes: list[Floats], size: tuple[int, int]
 ) -> tuple[Any, ...] | None:
     """Masks where any outline was drawn; () for an image without objects."""
@@ -30,7 +30,7 @@ def _rle(outline: Floats | None, box: Floats, height: int, width: int) -> Any:
     return encode_polygons([outline], (height, width))
 
 
-def _outline(mask: NDArray[np.uint8]) -> Floats | None:
+def outline_of(mask: NDArray[np.uint8]) -> Floats | None:
     """A polygon [P, 2] around a mask; lines without width join several parts."""
     from contourpy import contour_generator
 

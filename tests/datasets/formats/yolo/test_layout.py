@@ -1,0 +1,190 @@
+"""YOLO: what data.yaml says, and where its images are."""
+
+from pathlib import Path
+
+import pytest
+
+from cvlib.datasets import formats
+from cvlib.datasets.formats import FormatError
+from cvlib.datasets.formats.folder import Folder
+from cvlib.datasets.formats.yolo.layout import Layout, read_layout
+from tests.datasets.formats.sets import image_file
+from tests.datasets.formats.yolo.drawn import lines, pictures
+
+
+def test_a_folder_without_yaml_says_nothing(tmp_path: Path):
+    assert read_layout(Folder(tmp_path)) == Layout()
+
+
+def test_only_points_that_name_each_other_are_a_pair(tmp_path: Path):
+    facts = "names: [mug]\nkpt_shape: [4, 3]\nflip_idx: [1, 0, 3, 1]\n"
+    (tmp_path / "data.yaml").write_text(facts)
+    found = read_layout(Folder(tmp_path))
+    assert (found.points, found.values, found.flip_pairs) == (4, 3, ((0, 1),))
+
+
+def test_names_may_be_a_table(tmp_path: Path):
+    root = lines(tmp_path, "1 0.5 0.5 0.5 0.5", names="{0: mug, 1: jar}")
+    assert formats.read(root).class_names == ("mug", "jar")
+
+
+def test_names_go_by_their_numbers_and_a_gap_is_a_class(tmp_path: Path):
+    root = lines(tmp_path, names='{"10": lid, "2": jar, "0": mug}')
+    names = formats.read(root).class_names
+    assert len(names) == 11
+    assert (names[0], names[1], names[2], names[10]) == ("mug", "class 1", "jar", "lid")
+
+
+def test_names_with_other_keys_are_a_fault(tmp_path: Path):
+    root = lines(tmp_path, names="{0: mug, x: jar}")
+    with pytest.raises(FormatError, match="numbers from 0"):
+        formats.read(root)
+
+
+def test_the_split_is_the_first_folder_named_after_one(tmp_path: Path):
+    image_file(tmp_path / "dataset" / "images" / "test" / "a.jpg")
+    sheet = tmp_path / "dataset" / "labels" / "test" / "a.txt"
+    sheet.parent.mkdir(parents=True)
+    sheet.write_text("0 0.5 0.5 0.5 0.5")
+    (tmp_path / "data.yaml").write_text("names: [mug]\n")
+    assert formats.read(tmp_path).samples[0].split == "test"
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["first", "./first", "../first", "[first, more]", "lists/train.txt"],
+)
+def test_the_folders_and_lists_of_data_yaml_decide_the_split(
+    tmp_path: Path, place: str
+):
+    for name in ("first/images/a.jpg", "other/images/b.jpg", "other/images/c.jpg"):
+        sheet = image_file(tmp_path / name).parent.parent / "labels" / f"{name[-5]}.txt"
+        sheet.parent.mkdir(exist_ok=True)
+        sheet.write_text("0 0.5 0.5 0.5 0.5")
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists/train.txt").write_text("/home/x/first/images/a.jpg\n")
+    facts = f"names: [mug]\ntrain: {place}\nval: other/images\n"
+    (tmp_path / "data.yaml").write_text(facts)
+    found = formats.read(tmp_path, problems=(problems := []))
+    assert [s.split for s in found.samples] == ["train", "valid", "valid"]
+    missing = ["split-missing"] if "more" in place else []
+    assert [p.kind for p in problems] == missing
+
+
+@pytest.mark.parametrize("nothing", ["", "~", "null", "NULL"])
+def test_a_value_that_is_none_says_nothing(tmp_path: Path, nothing: str):
+    facts = f"path: {nothing}\ntrain: .\nval: {nothing}\nkpt_shape: {nothing}\n"
+    problems = []
+    root = pictures(tmp_path, "a.jpg")
+    assert splits(root, facts, problems) == {"a": "train"}
+    assert problems == []
+
+
+def test_merged_keys_count(tmp_path: Path):
+    root = pictures(tmp_path, "a.jpg")
+    (root / "data.yaml").write_text("base: &b {names: [mug, jar]}\n<<: *b\n")
+    assert formats.read(root).class_names == ("mug", "jar")
+
+
+def test_a_class_without_a_name_is_a_fault(tmp_path: Path):
+    root = lines(tmp_path, "0 0.5 0.5 0.5 0.5", names="{0: mug, 1: }")
+    with pytest.raises(FormatError, match="wanted names"):
+        formats.read(root)
+
+
+def test_names_are_texts_whatever_yaml_makes_of_them(tmp_path: Path):
+    root = lines(tmp_path, "0 0.5 0.5 0.5 0.5", names="[no, yes, 007, 1.50, null]")
+    assert formats.read(root).class_names == ("no", "yes", "007", "1.50", "null")
+
+
+def splits(root: Path, facts: str, problems: list | None = None) -> dict[str, str]:
+    (root / "data.yaml").write_text(f"names: [mug]\n{facts}")
+    found = formats.read(root, problems=problems)
+    return {s.path.stem: s.split for s in found.samples}
+
+
+def test_a_folder_within_another_wins_over_it(tmp_path: Path):
+    root = pictures(tmp_path, "a.jpg", "val/b.jpg", "test/c.jpg")
+    found = splits(root, "train: images\nval: images/val\ntest: [[images/test]]\n")
+    assert found == {"a": "train", "b": "valid", "c": "test"}
+
+
+def test_the_same_folder_twice_is_no_split(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    root = pictures(tmp_path, "a.jpg", "b.jpg")
+    assert splits(root, "train: images\nval: images\n") == {"a": "", "b": ""}
+    assert "train and valid name the same images" in caplog.text
+
+
+def test_an_image_in_two_lists_is_a_fault(tmp_path: Path):
+    root = pictures(tmp_path, "a.jpg", "b.jpg")
+    for name, text in (
+        ("train", "images/a.jpg\nimages/b.jpg"),
+        ("val", "./images/b.jpg"),
+    ):
+        (root / f"{name}.txt").write_text(text)
+    splits(root, "train: train.txt\nval: val.txt\n", problems := [])
+    assert [(p.kind, p.paths[0].name) for p in problems] == [("image-twice", "b.jpg")]
+
+
+def test_a_list_below_path_names_images_beside_it(tmp_path: Path):
+    root = pictures(tmp_path / "data", "a.jpg").parent
+    (root / "data" / "train.txt").write_text("./images/a.jpg\n")
+    assert splits(root, "path: data\ntrain: train.txt\n") == {"a": "train"}
+
+
+@pytest.mark.parametrize("name", ["fruit.yaml", "data/data.yaml"])
+def test_the_yaml_may_have_another_name_or_folder(tmp_path: Path, name: str):
+    pictures(tmp_path / "data" if "/" in name else tmp_path, "a.jpg")
+    (tmp_path / name).write_text("names: [mug]\ntrain: images\n")
+    found = formats.read(tmp_path)
+    assert (found.class_names, found.samples[0].split) == (("mug",), "train")
+    assert formats.read(tmp_path / name).class_names == ("mug",)
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        "kpt_shape: [17]",
+        "kpt_shape: [20000000, 3]",
+        "kpt_shape: [true, 3]",
+        "kpt_shape: [1, 3.0]",
+        "nc: [",
+        "names: {.inf: a}",
+        "names: [[a, b], c]",
+    ],
+)
+def test_a_yaml_that_cannot_be_is_a_fault_and_no_crash(tmp_path: Path, facts: str):
+    root = pictures(tmp_path, "a.jpg")
+    names = "" if "names" in facts else "names: [mug]\n"
+    (root / "data.yaml").write_text(names + facts)
+    found = formats.read(root, problems=(problems := []))
+    assert len(found) == 1
+    assert "annotation-unreadable" in {p.kind for p in problems}
+
+
+def test_the_lists_of_obj_data_decide_the_split(tmp_path: Path):
+    for name in ("train", "valid"):
+        image_file(tmp_path / f"obj_{name}_data" / f"{name}.jpg")
+        (tmp_path / f"obj_{name}_data" / f"{name}.txt").write_text("0 0.5 0.5 0.5 0.5")
+        listed = f"data/obj_{name}_data/{name}.jpg\n"
+        (tmp_path / f"{name}.txt").write_text(listed)
+    (tmp_path / "obj.names").write_text("mug\n")
+    facts = "classes = 1\ntrain = data/train.txt\nvalid = data/valid.txt\n"
+    (tmp_path / "obj.data").write_text(facts)
+    assert [s.split for s in formats.read(tmp_path).samples] == ["train", "valid"]
+
+
+@pytest.mark.parametrize("leaf", ["x", "''", "[]"])
+@pytest.mark.parametrize(
+    "key", ["train: {}", "path: {}", "kpt_shape: [1, 3]\nkpt_names: [{}]", "a: &a [*a]"]
+)
+def test_lists_within_lists_end(tmp_path: Path, key: str, leaf: str):
+    root = pictures(tmp_path, "a.jpg")
+    text = f"a0: &a0 [{', '.join([leaf] * 10)}]\n"
+    for i in range(1, 8):
+        text += f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]\n"
+    (root / "data.yaml").write_text(f"{text}names: [mug]\n{key.format('*a7')}\n")
+    found = formats.read(root, problems=(problems := []))
+    assert len(found) <= 1 and len(problems) <= 1001
