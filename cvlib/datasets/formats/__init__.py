@@ -51,17 +51,17 @@ class UnrecognisedError(DatasetError):
 
 
 class Module(Protocol):
-    """What the module of a format holds: how its folders look, and its two verbs.
-
-    `recognise` says whether a folder is one, `read` gives its images and annotations;
-    faults go to `folder.fault`, so that a reader may be strict or lenient.
-    """
+    """What the module of a format holds: how its folders look, and its two verbs."""
 
     LOOKS_LIKE: str
 
-    def recognise(self, folder: Folder) -> bool: ...
+    def recognise(self, folder: Folder) -> bool:
+        """Whether a folder is in this format; never raises for what is in it."""
+        ...
 
-    def read(self, folder: Folder) -> ImageSet: ...
+    def read(self, folder: Folder) -> ImageSet:
+        """A folder's images and annotations; `folder.fault` is told what is wrong."""
+        ...
 
 
 @dataclass(frozen=True)
