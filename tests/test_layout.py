@@ -89,7 +89,6 @@ def test_tests_mirror_the_package(root: Path):
     unseen = {"book/progress.py"}
     unseen |= {"masks.py", "figures.py", "embeddings.py"}
     unseen |= {"book/keys.py", "book/execute.py", "book/machine.py"}
-    unseen |= {"search/exact.py", "search/approximate.py"}
     unseen |= {"datasets/sources.py", "datasets/tables.py"}
     unseen |= {"cli.py"}
     for path in modules:

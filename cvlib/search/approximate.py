@@ -12,10 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cvlib.search.index import Index
-from cvlib.search.products import (
-    compare,
-    nearest_rows,
-)
+from cvlib.search.products import compare, nearest_rows
 
 
 class _ApproximateIndex(Index):
@@ -30,22 +27,36 @@ class _ApproximateIndex(Index):
         """A FAISS index made for `rows`, still without them."""
 
     @abstractmethod
-    def _parameters(self, selector: Any) -> Any: ...
+    def _parameters(self, selector: Any) -> Any:
+        """FAISS's settings of a search among the rows that `selector` lets through."""
 
     @abstractmethod
     def _candidates(self, k: int) -> int:
         """How many rows FAISS is asked for; the best `k` of them are returned."""
 
-    def _insert(self, new: Tensor) -> None:
+    def _follow(self) -> None:
+        known = 0 if self._faiss is None else self._faiss.ntotal
+        new = self._used_rows()[known:]
+        if not len(new):
+            return
         norms = new.norm(dim=1)
         if (norms - 1).abs().max() > 0.01:
             raise ValueError(
                 "embeddings must be of unit length for an approximate index, got "
                 f"lengths from {norms.min():.3g} to {norms.max():.3g}"
             )
-        if self._faiss is None:
-            self._faiss = self._build(new)
-        self._faiss.add(new.numpy())
+        index = self._build(new) if self._faiss is None else self._faiss
+        index.add(new.numpy())
+        self._faiss = index
+
+    def _keep(self, alive: NDArray[np.bool_]) -> None:
+        super()._keep(alive)
+        self._faiss.reset()  # forgets rows, keeps what training found
+
+    def _go_back(self) -> None:
+        if self._faiss is not None and self._faiss.ntotal != len(self._ids):
+            self._faiss.reset()
+            self._follow()
 
     def _nearest(self, queries: Tensor, k: int) -> tuple[Tensor, Tensor]:
         amount = min(max(k, self._candidates(k)), len(self))
@@ -69,11 +80,6 @@ class _ApproximateIndex(Index):
             return None
 
         return _faiss().IDSelectorBitmap(np.packbits(self._alive, bitorder="little"))
-
-    def _keep(self, alive: NDArray[np.bool_]) -> None:
-        super()._keep(alive)
-        self._faiss.reset()  # forgets rows, keeps what training found
-        self._faiss.add(self._rows.numpy())
 
     def _extra_tensors(self) -> dict[str, Tensor]:
         if self._faiss is None:

@@ -8,11 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cvlib.search.index import Index
-from cvlib.search.products import (
-    Codes,
-    codes_are_fast,
-    nearest_rows,
-)
+from cvlib.search.products import Codes, codes_are_fast, nearest_rows
 
 
 class ExactIndex(Index):
@@ -33,18 +29,10 @@ class ExactIndex(Index):
         # torch leaves the product of 8-bit vectors of one number unwritten.
         self._codes = Codes(dim) if dim > 1 and codes_are_fast() else None
 
-    def _insert(self, new: Tensor) -> None:
-        pass  # the rows are the index
-
-    def _append(self, new: Tensor, numbers: NDArray[np.int64]) -> None:
-        super()._append(new, numbers)
-        self._follow()
-
     def _keep(self, alive: NDArray[np.bool_]) -> None:
         super()._keep(alive)
         if self._codes:
             self._codes.keep(torch.from_numpy(alive))
-            self._follow()
 
     def _restore(self, tensors: dict[str, Tensor]) -> None:
         super()._restore(tensors)
@@ -53,6 +41,10 @@ class ExactIndex(Index):
     def _follow(self) -> None:
         if self._codes:
             self._codes.follow(self._used_rows())
+
+    def _go_back(self) -> None:
+        if self._codes:
+            self._codes.clear()  # the next `add` makes them anew
 
     def _nearest(self, queries: Tensor, k: int) -> tuple[Tensor, Tensor]:
         search = self._codes.nearest if self._codes else nearest_rows

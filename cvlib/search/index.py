@@ -1,10 +1,11 @@
-"""Nearest neighbours among many embeddings: one exact index, two approximate ones.
+"""What every index is: rows under ids, checks, files.
 
-All three answer alike: `add(embeddings, ids)`, `remove(ids)`, `search(queries, k)`,
+All kinds answer alike: `add(embeddings, ids)`, `remove(ids)`, `search(queries, k)`,
 `save(path)` and `load(path)`. Similarities are inner products, higher is closer; for
 embeddings of unit length, which the approximate ones insist on, that is the cosine. The
-ids are your own int64 numbers, each at most once. What goes wrong raises ValueError
-before anything has changed. FAISS is imported when an approximate index is made.
+ids are your own int64 numbers, each at most once. Wrong use raises ValueError, and
+whatever is raised, even for want of memory, leaves the index as it was. FAISS is
+imported when an approximate index is filled.
 """
 
 from __future__ import annotations
@@ -12,6 +13,10 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from inspect import isabstract
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,12 +27,15 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from cvlib.checkpoints import write_tensors
-from cvlib.search.products import (
-    with_room,
-)
+from cvlib.search.products import with_room
 
 FORMAT = 1  # of saved files; raise it when their meaning changes
 METRIC = "inner product"
+KINDS = {  # of index that a file may hold, and the module of each
+    "ExactIndex": "cvlib.search.exact",
+    "HNSWIndex": "cvlib.search.approximate",
+    "IVFPQIndex": "cvlib.search.approximate",
+}
 
 
 class Index(ABC):
@@ -55,22 +63,28 @@ class Index(ABC):
         """The ids in the index, int64 [N], in the order they were added."""
         return self._ids[self._alive]
 
-    def add(self, embeddings: Tensor | ArrayLike, ids: Tensor | ArrayLike) -> None:
-        """Embeddings, [N, D], under `ids`, int64 [N], none of them in the index yet."""
-        new, numbers = self._checked(embeddings, "embeddings"), _checked_ids(ids)
+    def add(
+        self, embeddings: Tensor | ArrayLike, ids: Tensor | ArrayLike | None = None
+    ) -> None:
+        """Embeddings, [N, D], under `ids`, int64 [N], none of them in the index yet.
+
+        Without ids they are numbered on: from one above the largest id, or from 0.
+        """
+        new = self._checked(embeddings, "embeddings")
+        numbers = self._next_ids(len(new)) if ids is None else _checked_ids(ids)
         if len(new) != len(numbers):
             raise ValueError(f"{len(new)} embeddings came with {len(numbers)} ids")
         known = np.isin(self.ids, numbers)
         if known.any():
             raise ValueError(f"already in the index: ids {_few(self.ids[known])}")
         if len(new):
-            with torch.autocast("cpu", enabled=False):
-                self._insert(new)
+            with self._all_or_nothing():
                 self._append(new, numbers)
+                self._follow()
 
     def remove(self, ids: Tensor | ArrayLike) -> None:
-        """Forget the embeddings under `ids`; all of them must be there."""
-        numbers = _checked_ids(ids)
+        """Forget the embeddings under `ids`, one or [N]; all of them must be there."""
+        numbers = _checked_ids(np.atleast_1d(np.asarray(ids)))
         missing = numbers[~np.isin(numbers, self.ids)]
         if len(missing):
             raise ValueError(f"not in the index: ids {_few(missing)}; nothing removed")
@@ -78,27 +92,35 @@ class Index(ABC):
             return
 
         alive = self._alive & ~np.isin(self._ids, numbers)
-        if np.count_nonzero(alive) <= len(alive) * self._least_alive:
-            self._keep(alive)
-        else:
+        if np.count_nonzero(alive) > len(alive) * self._least_alive:
             self._alive = alive
+            return
+
+        with self._all_or_nothing():
+            self._keep(alive)
+            self._follow()
 
     def search(self, queries: Tensor | ArrayLike, k: int = 10) -> tuple[Tensor, Tensor]:
         """Similarities, float32 [Q, k], and ids, int64 [Q, k], the closest first.
 
-        Equals stand in any order. Raises ValueError for an empty index, for `k` above
-        its size and for queries that are not finite numbers, [Q, D].
+        One query, [D], gives [k] of both. Equals stand in any order. Raises ValueError
+        for an empty index, for `k` above its size and for queries that are not finite
+        numbers, [Q, D].
         """
-        wanted, count = self._checked(queries, "queries"), len(self)
-        if not count:
+        given = torch.as_tensor(queries)
+        single = given.ndim == 1 and len(given) == self.dim
+        wanted = self._checked(given[None] if single else given, "queries")
+        if not len(self):
             raise ValueError("the index is empty: add embeddings first")
-        if not 1 <= k <= count:
+        if not 1 <= k <= len(self):
             raise ValueError(
-                f"k must be between 1 and the {count} embeddings in the index, got {k}"
+                f"k must be between 1 and the {len(self)} embeddings in the index, "
+                f"got {k}"
             )
         with torch.autocast("cpu", enabled=False):
             similarities, positions = self._nearest(wanted, k)
-        return similarities, torch.from_numpy(self._ids)[positions]
+        found = torch.from_numpy(self._ids)[positions]
+        return (similarities[0], found[0]) if single else (similarities, found)
 
     def save(self, path: str | Path) -> Path:
         """Write all to one file, which replaces `path` only when it is complete."""
@@ -121,24 +143,26 @@ class Index(ABC):
         format or metric, or of another kind than this class.
         """
         facts, tensors = _read(Path(path))
-        kinds: dict[str, Any] = {kind.__name__: kind for kind in _kinds(cls)}
+        kinds = _kinds(cls)
         if facts["kind"] not in kinds:
             raise ValueError(
                 f"{path} holds a {facts['kind']}, wanted {' or '.join(kinds)}"
             )
         index = kinds[facts["kind"]](facts["dim"], **facts["settings"])
-        living = int(tensors["alive"].count_nonzero())
-        if living != facts["count"] or tensors["rows"].shape[1:] != (index.dim,):
-            raise ValueError(f"{path} does not hold what its header says")
         index._restore(tensors)
         return index
 
-    # A kind of index says how rows enter, how they are searched, and what it saves.
+    # A kind of index says how it follows its rows, how it searches, what it saves.
 
-    _least_alive = 0.5  # below this share of living rows, build anew
+    _least_alive = 0.5  # at this share of living rows or below, leave out the others
 
     @abstractmethod
-    def _insert(self, new: Tensor) -> None: ...
+    def _follow(self) -> None:
+        """Take in the rows that were added since; all, after some were left out."""
+
+    @abstractmethod
+    def _go_back(self) -> None:
+        """Fit the rows again, which are what they were before something failed."""
 
     @abstractmethod
     def _nearest(self, queries: Tensor, k: int) -> tuple[Tensor, Tensor]:
@@ -158,6 +182,24 @@ class Index(ABC):
         """Leave out the rows that are not `alive`."""
         self._rows = self._used_rows()[torch.from_numpy(alive)]
         self._ids, self._alive = self._ids[alive], self._alive[alive]
+
+    @contextmanager
+    def _all_or_nothing(self) -> Iterator[None]:
+        """What fails inside leaves the index as it was."""
+        before = self._rows, self._ids, self._alive
+        try:
+            with torch.autocast("cpu", enabled=False):
+                yield
+        except BaseException:
+            self._rows, self._ids, self._alive = before
+            self._go_back()
+            raise
+
+    def _next_ids(self, count: int) -> NDArray[np.int64]:
+        first = int(self.ids.max()) + 1 if len(self) else 0
+        if first + count > np.iinfo(np.int64).max:
+            raise ValueError(f"no {count} numbers are left above id {first - 1}")
+        return np.arange(first, first + count, dtype=np.int64)
 
     def _used_rows(self) -> Tensor:
         return self._rows[: len(self._ids)]
@@ -183,6 +225,8 @@ def _checked_ids(given: Tensor | ArrayLike) -> NDArray[np.int64]:
     ids = np.asarray(given)
     if ids.ndim != 1 or (ids.size and ids.dtype.kind not in "iu"):
         raise ValueError(f"ids must be integers, [N], got {ids.dtype} {ids.shape}")
+    if ids.size and ids.max() > np.iinfo(np.int64).max:
+        raise ValueError(f"ids must fit into int64, got {ids.max()}")
     values, counts = np.unique(ids, return_counts=True)
     if (counts > 1).any():
         raise ValueError(f"ids given more than once: {_few(values[counts > 1])}")
@@ -193,10 +237,14 @@ def _few(ids: NDArray[Any]) -> str:
     return ", ".join(map(str, ids[:5])) + (", …" if len(ids) > 5 else "")
 
 
-def _kinds(cls: type[Index]) -> list[type[Index]]:
-    """The classes of this kind that can be made."""
-    below = [kind for child in cls.__subclasses__() for kind in _kinds(child)]
-    return below or [cls]
+def _kinds(cls: type[Index]) -> dict[str, Any]:
+    """Name → class of what `cls` may open: each of our kinds that is one, and itself.
+
+    By name, since the modules of the kinds import this one.
+    """
+    ours = [getattr(import_module(module), name) for name, module in KINDS.items()]
+    may_be = [kind for kind in (*ours, cls) if issubclass(kind, cls)]
+    return {kind.__name__: kind for kind in may_be if not isabstract(kind)}
 
 
 def _checksum(facts: dict[str, Any], tensors: dict[str, Tensor]) -> str:

@@ -102,6 +102,10 @@ class Codes:
         self._codes = self._codes[: self._count][chosen[: self._count]]
         self._count = len(self._codes)
 
+    def clear(self) -> None:
+        """Forget all rows: until `follow` sees some, search does without codes."""
+        self._count = 0
+
     def nearest(self, queries: Tensor, rows: Tensor, k: int) -> tuple[Tensor, Tensor]:
         """What `nearest_rows` gives; `rows` are those that `follow` has seen."""
         amount = max(4 * k, LEAST, 2**14 // self.dim)  # candidates a query

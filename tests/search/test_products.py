@@ -1,15 +1,17 @@
+"""Inner products by blocks, and 8-bit codes with a proof."""
+
 import os
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cvlib.search import products as nearest
+from cvlib.search import products
 from cvlib.search.products import Codes, codes_are_fast, compare, nearest_rows
+from tests.search.galleries import best, noise
 
 
 @pytest.fixture(autouse=True)
@@ -19,15 +21,6 @@ def exact_products(monkeypatch):
         monkeypatch.setattr(
             torch, "_int_mm", lambda a, b, *, out: out.copy_(a.int() @ b.int())
         )
-
-
-def noise(*shape: int, seed: int = 0) -> torch.Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
-
-
-def best(queries: torch.Tensor, rows: torch.Tensor, k: int) -> np.ndarray:
-    """The slow way: sort all inner products, in double precision."""
-    return np.argsort(-(queries.double() @ rows.double().T).numpy(), axis=1)[:, :k]
 
 
 @given(
@@ -42,7 +35,7 @@ def test_blocks_of_any_size_find_what_a_full_sort_finds(rows, queries, k, blocks
     k = min(k, rows)
     with pytest.MonkeyPatch.context() as patch:
         for name, size in zip(("ROW_BLOCK", "QUERY_BLOCK", "FEW"), blocks, strict=True):
-            patch.setattr(nearest, name, size)
+            patch.setattr(products, name, size)
         similarities, found = nearest_rows(wanted, gallery, k)
     assert found.numpy().tolist() == best(wanted, gallery, k).tolist()
     exact = (wanted @ gallery.T).gather(1, found)
@@ -74,7 +67,7 @@ GALLERIES = {
 @pytest.fixture
 def always_codes(monkeypatch):
     """Codes for small galleries too."""
-    monkeypatch.setattr(nearest, "SPARSE", 4)
+    monkeypatch.setattr(products, "SPARSE", 4)
 
 
 @pytest.mark.usefixtures("always_codes")
@@ -84,7 +77,7 @@ def always_codes(monkeypatch):
 def test_codes_find_exactly_what_full_precision_finds(kind, block, scale, monkeypatch):
     rows = GALLERIES[kind]()
     queries = scale * torch.cat([noise(30, 40, seed=2), torch.zeros(1, 40)])
-    monkeypatch.setattr(nearest, "ROW_BLOCK", block)
+    monkeypatch.setattr(products, "ROW_BLOCK", block)
     codes = Codes(40)
     for end in (1, 5000, 5000, 9000):  # in pieces, and with nothing new
         codes.follow(rows[:end])
@@ -108,6 +101,52 @@ def test_no_row_that_the_codes_leave_out_exceeds_their_limit():
     assert (products.amax(dim=1) > limits - 3).all()  # and it is no empty promise
 
 
+def planted(codes: Codes, needle: torch.Tensor, decoy: torch.Tensor) -> torch.Tensor:
+    """Rows whose codes are the turned rows themselves: decoys, a rival, one needle.
+
+    More decoys than candidates, so that the limit is a decoy's product; the rival lies
+    above it, and only the bound says that the needle, no candidate, may lie above both.
+    """
+    rows = torch.zeros(9000, 40)
+    rows[:3000], rows[3000], rows[4000] = decoy, 2 * decoy, needle
+    codes._most = 127.0  # so steps are of 1
+    rows = rows @ codes._turn.T
+    codes.follow(rows)
+    return rows
+
+
+@pytest.mark.usefixtures("always_codes")
+def test_a_query_that_rounding_spoils_is_not_called_proven():
+    """Rounded, the query sees nothing of the row that it is closest to."""
+    codes, one = Codes(40), torch.eye(40)[0]
+    rows = planted(codes, needle=20 * (1 - one), decoy=one)
+    query = (127 * one + 0.49 * (1 - one)) @ codes._turn.T  # 0.49 is rounded to 0
+    assert codes.nearest(query[None], rows, 1)[1].tolist() == [[4000]]
+
+
+@pytest.mark.usefixtures("always_codes")
+def test_a_row_that_rounding_spoils_is_not_called_proven():
+    codes, one = Codes(40), torch.eye(40)[0]
+    rows = planted(codes, needle=0.49 * torch.ones(40), decoy=one)
+    query = torch.ones(40) @ codes._turn.T
+    assert codes.nearest(query[None], rows, 1)[1].tolist() == [[4000]]
+
+
+@pytest.mark.usefixtures("always_codes")
+def test_a_limit_leaves_room_for_float32_itself():
+    """On the grid nothing is rounded: what is left is the sum of 40 float products.
+
+    Without that room a limit may lie an ulp below a product with a row left out, which
+    changes no answer but among rows that float32 cannot tell apart.
+    """
+    codes, ones = Codes(40), torch.ones(40)
+    rows = planted(codes, needle=ones, decoy=ones)
+    query = (ones @ codes._turn.T)[None]
+    _, limits = codes._candidates(query, 64)
+    exact = float(query.double() @ rows[5].double())
+    assert exact * (1 + 4e-6) < float(limits[0]) < exact * 1.001
+
+
 @pytest.mark.parametrize(("copies", "unproven"), [(50, 0), (3000, 200)])
 def test_only_unproven_answers_are_searched_again(copies, unproven, monkeypatch):
     """Of 50 near-copies all are candidates; of 3,000 too few for any proof."""
@@ -116,7 +155,7 @@ def test_only_unproven_answers_are_searched_again(copies, unproven, monkeypatch)
     codes, again, plain = Codes(64), [], nearest_rows
     codes.follow(rows)
     monkeypatch.setattr(
-        nearest,
+        products,
         "nearest_rows",
         lambda q, *rest: again.append(len(q)) or plain(q, *rest),
     )
@@ -129,7 +168,7 @@ def test_codes_that_were_interrupted_are_not_used(monkeypatch):
     rows, queries, codes = noise(9000, 40), noise(30, 40, seed=1), Codes(40)
     codes.follow(rows[:5000])
     with monkeypatch.context() as patch:
-        patch.setattr(nearest, "_rounded", lambda *_: 1 / 0)
+        patch.setattr(products, "_rounded", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             codes.follow(rows)
     wanted = nearest_rows(queries, rows, 5)[1]
