@@ -17,7 +17,6 @@ Nouns, which know nothing of scenarios:
     recording        the numbers a chapter puts on record
     checkpoints      weights and what they need, in one file
     backbones        pretrained networks and what they want of an image
-    labelled         files of one label each, as training loops read them
     embeddings       one vector an image, or one a place in it
     training         the training loop that scenarios share
     search           nearest neighbours among many embeddings, exact and approximate
@@ -55,7 +54,6 @@ if TYPE_CHECKING:
         files,
         images,
         intervals,
-        labelled,
         masks,
         recording,
         samples,
@@ -84,7 +82,6 @@ __all__ = [
     "files",
     "images",
     "intervals",
-    "labelled",
     "load",
     "masks",
     "read",

@@ -7,19 +7,15 @@ transparency. The functions here settle that once, so no chapter meets it again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from os import PathLike
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor
-
-if TYPE_CHECKING:
-    pass
-
+from torch.utils.data import Dataset
 
 ImagePath = str | PathLike[str]
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
@@ -72,6 +68,36 @@ def load_images(paths: Sequence[ImagePath], *, size: int, workers: int = 4) -> T
 def to_float(images: Tensor) -> Tensor:
     """uint8 pixels in 0–255 → float32 in 0–1; floating pixels pass unchanged."""
     return images if images.is_floating_point() else images.float().div_(255)
+
+
+class ImageDataset(Dataset[tuple[Tensor, Tensor]]):
+    """Decoded images, uint8 [N, 3, H, W], and labels → (image in 0–1, label).
+
+    `transform` sees the bytes (torchvision's transforms are fastest there) and may
+    change the size. Used in book/classification/train.
+    """
+
+    def __init__(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        transform: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
+        if len(images) != len(labels):
+            raise ValueError(
+                f"one label an image wanted, got {len(labels)} labels for "
+                f"{len(images)} images"
+            )
+        self.images, self.labels, self.transform = images, labels, transform
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        image = self.images[index]
+        if self.transform is not None:
+            image = self.transform(image)
+        return to_float(image), self.labels[index]
 
 
 def _to_bytes(picture: Image.Image) -> Tensor:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from cvlib.figures import show_images, use_figure_style
-from cvlib.images import load_image, load_images, open_image, to_float
+from cvlib.images import ImageDataset, load_image, load_images, open_image, to_float
 
 RED = (254, 0, 0)
 
@@ -143,3 +143,29 @@ def test_figures_stand_on_a_white_card():
     with mpl.rc_context():
         use_figure_style()
         assert mpl.rcParams["savefig.facecolor"] == "white"
+
+
+def test_items_are_images_in_zero_to_one_and_labels():
+    dataset = ImageDataset(
+        torch.full((2, 3, 4, 4), 255, dtype=torch.uint8), torch.tensor([5, 6])
+    )
+    image, label = dataset[1]
+    assert len(dataset) == 2 and label == 6
+    assert torch.equal(image, torch.ones(3, 4, 4))
+
+
+def test_a_transform_sees_bytes():
+    seen = []
+    images = torch.zeros(1, 3, 4, 4, dtype=torch.uint8)
+    dataset = ImageDataset(images, torch.tensor([0]), lambda x: seen.append(x) or x)
+    assert dataset[0][0].dtype == torch.float32
+    assert seen[0].dtype == torch.uint8
+
+
+def test_as_many_labels_as_images_are_wanted():
+    with pytest.raises(ValueError, match="got 1 labels for 2 images"):
+        ImageDataset(torch.zeros(2, 3, 4, 4), torch.tensor([0]))
+
+
+def test_an_empty_data_set_has_no_items():
+    assert len(ImageDataset(torch.zeros(0, 3, 4, 4), torch.zeros(0))) == 0

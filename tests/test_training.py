@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from cvlib.labelled import ImageDataset
+from cvlib.images import ImageDataset
 from cvlib.training import FrozenStatistics, History, augmentation
 
 # Ours first, which keeps fastai's import warnings quiet.

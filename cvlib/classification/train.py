@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torchvision.transforms import v2
 
-from cvlib.classification.data import ImageDataset
 from cvlib.classification.model import Classifier, parameter_groups
+from cvlib.images import ImageDataset
 from cvlib.training import FrozenStatistics as FrozenStatistics
 from cvlib.training import History as History
 from cvlib.training import augmentation as augmentation

@@ -27,9 +27,9 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from cvlib.datasets import registry
+from cvlib.datasets.places import cache_folder, expand, resolve
 from cvlib.datasets.registry import (
     DATASETS,
     Dataset,
@@ -39,10 +39,6 @@ from cvlib.datasets.registry import (
     list_files,
     sha256,
 )
-
-if TYPE_CHECKING:
-    pass
-
 from cvlib.datasets.sources import WORKERS, MissingFileError, _fill, _Job
 from cvlib.files import write_text
 
@@ -87,8 +83,8 @@ def fetch(
     as read-only. Raises a DatasetError that says what was wanted, what came, and what
     to do.
     """
-    dataset = DATASETS.get(name_or_path) if isinstance(name_or_path, str) else None
-    if dataset is None:
+    dataset = resolve(name_or_path)
+    if isinstance(dataset, Path):
         return _own_folder(name_or_path)
     if isinstance(dataset.source, Shipped):
         return _shipped_folder(dataset, dataset.source)
@@ -105,7 +101,7 @@ def fetch(
 
 
 def _own_folder(name: str | Path) -> Path:
-    folder = _expand(name)
+    folder = expand(name)
     if str(name) and folder.is_dir():
         return folder
     if isinstance(name, str) and not name.startswith(("~", ".", os.sep)):
@@ -127,30 +123,13 @@ def _shipped_folder(dataset: Dataset, source: Shipped) -> Path:
     return folder
 
 
-def cache_folder(cache: str | Path | None = None) -> Path:
-    """Where downloads and drawn splits are kept: `cache`, CVLIB_CACHE, the platform's.
-
-    It need not exist yet.
-    """
-    cache = cache or os.environ.get("CVLIB_CACHE")
-    if cache:
-        return _expand(cache).absolute()
-    from platformdirs import user_cache_dir
-
-    return Path(user_cache_dir("cvlib", appauthor=False))
-
-
 def _mirror_of(dataset: Dataset, mirror: str | Path | None) -> Path | str | None:
     """A dataset's folder in a mirror, or its address there as a template."""
     if not mirror:
         return None
     if str(mirror).startswith(("http://", "https://")):
         return f"{str(mirror).rstrip('/')}/{dataset.name}/{{path}}"
-    return _expand(mirror).resolve() / dataset.name
-
-
-def _expand(path: str | Path) -> Path:
-    return Path(os.path.expanduser(path))  # noqa: PTH111 (Path fails on unknown users)
+    return expand(mirror).resolve() / dataset.name
 
 
 def _find(job: _Job) -> Path | None:

@@ -1,8 +1,8 @@
 """A name or a path in, images with annotations and a split out.
 
 Anywhere the book takes a data set's name it takes your folder: `load` recognises the
-format, honours your split, or draws one and writes it down. Used in
-book/start/own-data.
+format, finds out which images belong together, honours your split, or draws one and
+writes it down. Used in book/start/own-data.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from cvlib.datasets import formats
-from cvlib.datasets.download import cache_folder, fetch
-from cvlib.datasets.registry import DATASETS
+from cvlib.datasets.download import fetch
+from cvlib.datasets.groups import grouped, parted_groups
+from cvlib.datasets.places import cache_folder, dataset_at, is_ours, resolve
+from cvlib.datasets.registry import Dataset, DatasetError
 from cvlib.datasets.splits import (
     Fractions,
     SplitError,
     assign,
     check_groups,
-    grouped,
-    parted_groups,
     read_splits,
     write_splits,
 )
@@ -40,21 +40,26 @@ def load(
 ) -> ImageSet:
     """The images of a registered data set or of your folder, each in split and group.
 
+    A registered name means that data set, whatever folders there are: write
+    ``./clothing`` for a folder. `group_by` says which images belong together, by a
+    pattern or a table's column; `groups.grouped` says what holds without.
+
     A split that the folder's layout has is kept; `valid` and `test`, where it lacks
     them, are drawn from `train`. Without any, `splits.csv` in the folder decides; what
     it does not list is drawn as `splits.assign` does, and written there, so that it
-    never changes by itself (in the cache folder, when yours cannot be written). Images
-    that a layout with splits puts in none keep none. Raises FormatError,
-    UnrecognisedError and SplitError. Used in book/start/own-data.
+    never changes by itself (in the cache folder, when the folder is none of yours, or
+    cannot be written). Images that a layout with splits puts in none keep none. Raises
+    FormatError, UnrecognisedError, GroupError and SplitError. Used in
+    book/start/own-data.
     """
-    path = Path(data).expanduser()
-    found = formats.read(path if path.is_file() else fetch(data))
+    known = resolve(data)
+    path = known if isinstance(known, Path) and known.is_file() else fetch(data)
+    dataset = known if isinstance(known, Dataset) else dataset_at(path)
+    by = group_by or (dataset.group_by if dataset else None)
+    found = replace(formats.read(path), name=dataset.name if dataset else str(data))
     shares = _shares(found, fractions)
-    places = _open(found)
-    if places:
-        drawn = _drawn(_part(found, places), data, seed, group_by, shares)
-        found = _with(found, places, drawn)
-    found = grouped(found, group_by)
+    found = grouped(found, by)
+    found = _joined(found, _drawn(_undecided(found), seed, group_by, shares))
     parted = parted_groups(found) if group_by else {}
     if parted:
         said = (
@@ -64,66 +69,78 @@ def load(
     return found
 
 
-def with_kept_splits(found: ImageSet, data: str | Path) -> ImageSet:
+def load_classes(
+    data: str | Path | ImageSet, *, group_by: str | None = None
+) -> ImageSet:
+    """Images of one label each, as `load` gives them, or a set that you have loaded.
+
+    Raises DatasetError for boxes, or for an image with no label or several.
+    """
+    if isinstance(data, ImageSet):
+        found = grouped(data, group_by) if group_by else data
+    else:
+        found = load(data, group_by=group_by)
+    odd = next((s for s in found if len(s.labels) != 1 or s.boxes is not None), None)
+    if odd is not None:
+        kind = "boxes" if odd.boxes is not None else f"{len(odd.labels)} labels"
+        raise DatasetError(
+            f"wanted one label for each image, got {kind} for {odd.path}; "
+            f"{found.root} was read as {found.format!r}"
+        )
+    return found
+
+
+def with_kept_splits(found: ImageSet) -> ImageSet:
     """The set with the splits that an earlier `load` wrote down, or you.
 
     Raises SplitError for a file that is not what it should be.
     """
-    places = _open(found)
-    kept = _kept(_part(found, places), data)
-    return found if kept is None else _with(found, places, kept)
+    return _joined(found, _kept(_undecided(found)))
 
 
-def _open(found: ImageSet) -> list[int]:
-    """The places of the images whose split is to be drawn.
+def _undecided(found: ImageSet) -> ImageSet:
+    """The images whose split is to be drawn, without one.
 
     All, or those of train where that is to give valid, test or both; none where the
     layout has all three.
     """
-    named = {sample.split for sample in found.samples} & set(SPLITS)
-    given = "" if not named else "train" if len(named) < len(SPLITS) else None
-    known = [sample.split for sample in found.samples]
-    return [i for i, split in enumerate(known) if not named or split == given]
+    named = {sample.split for sample in found} & set(SPLITS)
+    asked = [s for s in found if not named or s.split == "train"]
+    return found.having(replace(s, split="") for s in asked if len(named) < len(SPLITS))
 
 
-def _part(found: ImageSet, places: list[int]) -> ImageSet:
-    return found.having(replace(found.samples[i], split="") for i in places)
+def _joined(found: ImageSet, decided: ImageSet) -> ImageSet:
+    """The set with the splits and groups of those images that were decided."""
+    new = {sample.path: sample for sample in decided if sample.split}
+    samples = list(found)
+    for place, sample in enumerate(found):
+        if known := new.get(sample.path):
+            samples[place] = replace(sample, split=known.split, group=known.group)
+    return replace(found, samples=tuple(samples), grouping=decided.grouping)
 
 
-def _with(found: ImageSet, places: list[int], part: ImageSet) -> ImageSet:
-    """The set with the images of a part of it where they have a split."""
-    samples = list(found.samples)
-    for place, sample in zip(places, part.samples, strict=True):
-        samples[place] = sample if sample.split else samples[place]
-    return found.having(samples)
-
-
-def _kept(part: ImageSet, data: str | Path) -> ImageSet | None:
-    """The part with the splits of a file; None where there is no such file."""
-    for file in _places(part.root, data):
-        if part and file.is_file():
-            root = part.root.resolve()
+def _kept(undecided: ImageSet) -> ImageSet:
+    """The images with the splits of a file; as they are where there is no such file."""
+    for file in _files(undecided.root):
+        if undecided and file.is_file():
+            root = undecided.root.resolve()
             if file.is_symlink() and not file.resolve().is_relative_to(root):
                 raise SplitError(f"{file} is a link out of the folder; it is not read")
-            return read_splits(part, file)
-    return None
+            return read_splits(undecided, file)
+    return undecided
 
 
 def _drawn(
-    part: ImageSet,
-    data: str | Path,
-    seed: int,
-    group_by: str | None,
-    fractions: Fractions,
+    undecided: ImageSet, seed: int, group_by: str | None, fractions: Fractions
 ) -> ImageSet:
     """Every image in a split: as written down, else drawn now and written down."""
-    kept = _kept(part, data)
-    if kept is not None:
-        check_groups(part, kept, group_by)
-        if all(sample.split for sample in kept.samples):
-            return kept
-    drawn = assign(kept or part, fractions=fractions, seed=seed, group_by=group_by)
-    _keep(drawn, _places(part.root, data))
+    kept = _kept(undecided)
+    if any(sample.split for sample in kept):
+        check_groups(undecided, kept, group_by)
+    if all(sample.split for sample in kept):
+        return kept
+    drawn = assign(kept, fractions=fractions, seed=seed)
+    _keep(drawn)
     return drawn
 
 
@@ -146,16 +163,18 @@ def _shares(found: ImageSet, fractions: Fractions) -> Fractions:
     return wanted[0] / total, wanted[1] / total, wanted[2] / total
 
 
-def _places(root: Path, data: str | Path) -> list[Path]:
+def _files(root: Path) -> list[Path]:
     """Where a drawn split may stand, the best place first."""
     mark = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:12]
     kept = cache_folder() / "splits" / f"{root.name}-{mark}.csv"
-    registered = str(data) in DATASETS or not os.access(root, os.W_OK)
-    return [kept] if registered else [root / "splits.csv", kept]
+    return [kept] if is_ours(root) else [root / "splits.csv", kept]
 
 
-def _keep(drawn: ImageSet, places: list[Path]) -> None:
-    for file in places:
+def _keep(drawn: ImageSet) -> None:
+    writable = os.access(drawn.root, os.W_OK)
+    for file in _files(drawn.root):
+        if file.parent == drawn.root and not writable:
+            continue
         try:
             write_splits(drawn, file)
         except OSError as error:

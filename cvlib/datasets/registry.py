@@ -62,13 +62,18 @@ class Remote:
 
 @dataclass(frozen=True)
 class Dataset:
-    """One entry of the registry; `licence` is an SPDX name, `size` is in bytes."""
+    """One entry of the registry; `licence` is an SPDX name, `size` is in bytes.
+
+    group_by: what says which images belong together, as in `cvlib.datasets.load`; ""
+        where the annotations do, or each image is alone.
+    """
 
     name: str
     description: str
     licence: str
     source: Shipped | Remote
     size: int | None = None
+    group_by: str = ""
 
 
 def github(
@@ -98,6 +103,7 @@ _ENTRIES = (
         "image, split by product; with look-alikes and empty scenes as negatives.",
         licence="CC0-1.0",
         source=Shipped("shipped/pantry/products"),
+        group_by="product",  # a column of its products.csv
     ),
     Dataset(
         name="pantry/shelves",

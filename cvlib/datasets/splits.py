@@ -10,17 +10,15 @@ import csv
 import hashlib
 import io
 import logging
-import re
-from collections import defaultdict
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from cvlib.datasets.formats.names import relative_path
+from cvlib.datasets.groups import grouped, parted_groups
 from cvlib.datasets.registry import DatasetError
-from cvlib.datasets.split_names import split_name
 from cvlib.datasets.tables import rows_of
 from cvlib.files import write_text
-from cvlib.samples import SPLITS, ImageSet, Sample
+from cvlib.samples import SPLITS, ImageSet, relative_path, split_name
 
 log = logging.getLogger("cvlib")
 
@@ -51,13 +49,11 @@ def assign(
 ) -> ImageSet:
     """Give every image without a split one of train, valid and test.
 
-    Stratified: every class gets about these fractions, the rarest class first. Images
-    with a split keep it, and the rest of their group joins them. Groups are
-    `sample.group`, else the first bracket of the regular expression `group_by` in the
-    path without its ending, else each image by itself. The draw depends on the seed and
-    the groups' names, not on the order of the files. Raises SplitError for fractions
-    that are not three shares, a pattern that fits no file, and too few groups. Used in
-    book/start/own-data.
+    Stratified: every class gets about these fractions of its images, the rarest class
+    first. Images with a split keep it, and the rest of their group joins them. Groups
+    are as in `groups.grouped`. The draw depends on the seed and the groups' names, not
+    on the order of the files. Raises GroupError as there, SplitError for fractions that
+    are not three shares and for too few groups. Used in book/start/own-data.
     """
     if len(fractions) != 3 or min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-6:
         raise SplitError(f"fractions must be three shares that sum to 1: {fractions}")
@@ -110,7 +106,10 @@ def read_splits(image_set: ImageSet, file: Path) -> ImageSet:
     if new and gone:
         said = "%s: %d of its images are gone and %d are new; was a folder renamed?"
         log.warning(said, file, gone, new)
-    return image_set.having(samples)
+    by = zip(image_set, samples, strict=True)
+    other = any(new.group != old.group for old, new in by)
+    how = "as splits.csv says" if other else image_set.grouping
+    return replace(image_set, samples=tuple(samples), grouping=how)
 
 
 def _rows_of(file: Path) -> dict[str, tuple[str, str]]:
@@ -135,15 +134,6 @@ def _rows_of(file: Path) -> dict[str, tuple[str, str]]:
     return known
 
 
-def parted_groups(found: ImageSet) -> dict[str, list[Sample]]:
-    """Groups in more than one of train, valid and test, with one image of each."""
-    seen: dict[str, dict[str, Sample]] = defaultdict(dict)
-    for sample in found.samples:
-        if sample.group and sample.split:
-            seen[sample.group].setdefault(sample.split.rpartition("_")[2], sample)
-    return {name: list(own.values()) for name, own in seen.items() if len(own) > 1}
-
-
 def refuse_parted(found: ImageSet) -> None:
     """Raise SplitError when a split parts a group."""
     parted = parted_groups(found)
@@ -159,15 +149,15 @@ def refuse_parted(found: ImageSet) -> None:
 def check_groups(found: ImageSet, kept: ImageSet, group_by: str | None) -> None:
     """Refuse to draw more by other groups than a file of splits was drawn by.
 
-    `found` is the set as its annotations are, `kept` the same with the file's splits.
+    `found` has the groups that hold now, `kept` the splits and groups of the file.
     Raises SplitError when `group_by` gives kept images other groups than the file
     does, and when images are new and nothing says to which groups they belong.
     """
-    pairs = zip(grouped(found, group_by).samples, kept.samples, strict=True)
-    other = [(a, b) for a, b in pairs if b.split and b.group not in ("", a.group)]
-    new = [relative_path(found, s) for s in kept.samples if not s.split]
+    pairs = list(zip(found, kept, strict=True))
+    other = [(a, b) for a, b in pairs if b.split and b.group != a.group]
+    new = [relative_path(found, s) for s in kept if not s.split]
     if group_by and not other:
-        refuse_parted(grouped(kept, group_by))
+        refuse_parted(kept)
     if not other or not (new or group_by):
         return
     asked, written = other[0]
@@ -181,41 +171,49 @@ def check_groups(found: ImageSet, kept: ImageSet, group_by: str | None) -> None:
     )
 
 
-def grouped(image_set: ImageSet, pattern: str | None) -> ImageSet:
-    """Every sample with a group: its own, the pattern's first bracket, or its path.
+class _Draw:
+    """A draw in progress: what is decided, and what each class still lacks.
 
-    Raises SplitError for a pattern that fits no file.
+    shares: split → its share. totals: label → its images, in all groups; got: (split,
+    label) → images that are decided; left: label → groups that are not.
     """
-    paths = [
-        relative_path(image_set, s).removesuffix(s.path.suffix)
-        for s in image_set.samples
-    ]
-    found = [_first_bracket(pattern, path) for path in paths]
-    if pattern and not any(found):
-        example = paths[0] if paths else "no file"
-        raise SplitError(f"group_by {pattern!r} fits no file; one is {example!r}")
-    return image_set.having(
-        replace(sample, group=sample.group or by_name or path)
-        for sample, by_name, path in zip(image_set.samples, found, paths, strict=True)
-    )
 
+    def __init__(self, groups: list[_Group], shares: dict[str, float]) -> None:
+        self.shares = {split: share for split, share in shares.items() if share > 0}
+        self.totals: Counter[int] = Counter()
+        self.got: Counter[tuple[str, int]] = Counter()
+        self.left: Counter[int] = Counter()
+        for group in groups:
+            self.totals.update(dict.fromkeys(group.labels, len(group.places)))
+            self.left.update(group.labels)
+            if group.split:
+                self.put(group, group.split)
 
-def _first_bracket(pattern: str | None, path: str) -> str:
-    if not pattern:
-        return ""
-    try:
-        found = re.search(pattern, path)
-        return found[1] or "" if found else ""
-    except (re.error, IndexError) as error:
-        raise SplitError(
-            f"group_by must be a regular expression with a bracket, as (.+)_\\d+$; "
-            f"got {pattern!r}: {error}"
-        ) from error
+    def put(self, group: _Group, split: str) -> None:
+        """Decide for a group: all its images, under each of their labels."""
+        group.split = split
+        for label in group.labels:
+            self.got[split, label] += len(group.places)
+            self.left[label] -= 1
+
+    def rarest(self, group: _Group) -> int:
+        """The group's label with the fewest images."""
+        return min(group.labels, key=lambda label: (self.totals[label], label))
+
+    def best(self, group: _Group) -> str:
+        """The split that lacks most images of the group's rarest class."""
+        label = self.rarest(group)
+        missing = [split for split in self.shares if not self.got[split, label]]
+        # Train comes first; then the last groups go where the class is still missing.
+        forced = missing if self.left[label] <= len(missing) else [*self.shares]
+        wanted = {s: self.shares[s] * self.totals[label] for s in forced}
+        need = {s: wanted[s] - self.got[s, label] for s in forced}
+        return max(forced, key=lambda s: (need[s], -SPLITS.index(s)))
 
 
 def _groups(image_set: ImageSet) -> list[_Group]:
     found: dict[str, _Group] = {}
-    for place, sample in enumerate(image_set.samples):
+    for place, sample in enumerate(image_set):
         group = found.setdefault(sample.group, _Group(sample.group, [], set()))
         group.places.append(place)
         group.labels |= set(sample.labels.tolist()) or {NOTHING}
@@ -224,39 +222,16 @@ def _groups(image_set: ImageSet) -> list[_Group]:
 
 
 def _distribute(groups: list[_Group], shares: dict[str, float], seed: int) -> None:
-    """Decide for every undecided group: to where its rarest class is most wanted."""
-    totals: dict[int, int] = defaultdict(int)
-    for group in groups:
-        for label in group.labels:
-            totals[label] += len(group.places)
-    got: dict[tuple[str, int], int] = defaultdict(int)
-    left: dict[int, int] = defaultdict(int)
-    for group in groups:
-        for label in group.labels:
-            if group.split:
-                got[group.split, label] += len(group.places)
-            else:
-                left[label] += 1
-
-    def rarest(group: _Group) -> int:
-        return min(group.labels, key=lambda label: (totals[label], label))
-
-    wanted = [split for split, share in shares.items() if share > 0]
+    """Decide for every undecided group, those of the rarest class first."""
+    draw = _Draw(groups, shares)
     waiting = [group for group in groups if not group.split]
-    for group in sorted(waiting, key=lambda g: (totals[rarest(g)], _chance(seed, g))):
-        label = rarest(group)
-        missing = [split for split in wanted if not got[split, label]]
-        # Train comes first; then the last groups go where the class is still missing.
-        forced = missing if left[label] <= len(missing) else wanted
-        need = {s: shares[s] * totals[label] - got[s, label] for s in forced}
-        group.split = max(forced, key=lambda s: (need[s], -SPLITS.index(s)))
-        for one in group.labels:
-            got[group.split, one] += len(group.places)
-            left[one] -= 1
-    empty = [s for s in wanted if not any(g.split == s for g in groups)]
+    order = {g.name: (draw.totals[draw.rarest(g)], _chance(seed, g)) for g in waiting}
+    for group in sorted(waiting, key=lambda g: order[g.name]):
+        draw.put(group, draw.best(group))
+    empty = [s for s in draw.shares if not any(g.split == s for g in groups)]
     if empty:
         raise SplitError(
-            f"{len(groups)} groups are too few for {', '.join(wanted)}: "
+            f"{len(groups)} groups are too few for {', '.join(draw.shares)}: "
             f"{', '.join(empty)} would be empty; add images, or split them yourself"
         )
 

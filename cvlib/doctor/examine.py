@@ -105,7 +105,7 @@ def _read(root: Path, problems: list[Problem]) -> ImageSet | None:
         problems.append(Problem("unrecognised", (root,), said))
         return None
     try:
-        return with_kept_splits(found, root)
+        return with_kept_splits(found)
     except DatasetError as error:
         place = (root / "splits.csv",)
         problems.append(Problem("splits-unreadable", place, str(error)))

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from cvlib.boxes import ious
+from cvlib.datasets.groups import parted_groups
 from cvlib.datasets.registry import DatasetError
-from cvlib.datasets.splits import parted_groups
 from cvlib.intervals import wilson_interval
 from cvlib.samples import SPLITS, ImageSet, Problem, Sample
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
-from cvlib.labelled import ImageDataset
+from cvlib.images import ImageDataset
 from cvlib.similarity.evaluate import recall_at_k
 from cvlib.similarity.model import Embedder, embed_images, parameter_groups
 from cvlib.training import FrozenStatistics, History

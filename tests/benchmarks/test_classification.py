@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from cvlib.backbones import Backbone, load_backbone
 from cvlib.classification import evaluate
-from cvlib.classification.data import Split, read_splits
+from cvlib.classification.data import read_splits
 from cvlib.classification.model import (
     Classifier,
     build_classifier,
@@ -23,6 +23,7 @@ from cvlib.classification.model import (
 from cvlib.devices import seed_everything
 from cvlib.embeddings import embed
 from cvlib.images import load_images
+from cvlib.samples import ImageSet
 
 COUNT = 134
 
@@ -33,24 +34,23 @@ def backbone() -> Backbone:
 
 
 @pytest.fixture(scope="module")
-def splits() -> dict[str, Split]:
+def splits() -> dict[str, ImageSet]:
     found = read_splits("pantry/products")
     order = torch.randperm(
         len(found["train"]), generator=torch.Generator().manual_seed(0)
     )
     few = order[:COUNT]
     train = found["train"]
-    paths = [train.paths[i] for i in few]
-    found["train"] = Split(paths, train.labels[few], train.class_names)
+    found["train"] = train.having(train[i] for i in few.tolist())
     return found
 
 
 @pytest.fixture(scope="module")
-def test_images(splits: dict[str, Split]) -> Tensor:
+def test_images(splits: dict[str, ImageSet]) -> Tensor:
     return load_images(splits["test"].paths, size=224)
 
 
-def embed_and_fit(split: Split, backbone: Backbone) -> Classifier:
+def embed_and_fit(split: ImageSet, backbone: Backbone) -> Classifier:
     """Files → a classifier: decode, embed, fit a linear head."""
     head = LogisticRegression(C=1.0, max_iter=2000)
     head.fit(embed(split.paths, backbone).numpy(), split.labels)
@@ -59,7 +59,7 @@ def embed_and_fit(split: Split, backbone: Backbone) -> Classifier:
     return model
 
 
-def fastai_fine_tune(split: Split, backbone: Backbone, folder: Path) -> nn.Module:
+def fastai_fine_tune(split: ImageSet, backbone: Backbone, folder: Path) -> nn.Module:
     """Files → a classifier, by fastai's `fine_tune(1)`: its loaders, its two epochs."""
     from fastai.callback.schedule import fine_tune  # noqa: F401 (a method of Learner)
     from fastai.learner import Learner
@@ -90,7 +90,7 @@ def fastai_fine_tune(split: Split, backbone: Backbone, folder: Path) -> nn.Modul
     return model.eval()
 
 
-def accuracy_on(split: Split, logits: Tensor) -> float:
+def accuracy_on(split: ImageSet, logits: Tensor) -> float:
     return evaluate.accuracy(split.labels, logits.argmax(dim=1))
 
 

@@ -1,12 +1,13 @@
 """A name or a path in, images in splits out."""
 
 import csv
+import shutil
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from cvlib.datasets import DatasetError, formats, load
+from cvlib.datasets import DatasetError, fetch, formats, load, registry
 from cvlib.datasets.splits import SplitError
 from tests.datasets.formats.sets import boxed, image_file
 
@@ -269,3 +270,107 @@ def test_a_file_named_of_another_format_is_not_passed_over(tmp_path: Path):
     (tmp_path / "tags.csv").write_text("image,tags\na.jpg,mug\n")
     assert formats.read(tmp_path / "tags.csv").format == "tags"
     assert formats.read(tmp_path).format == "yolo"
+
+
+def test_a_set_knows_the_name_it_was_asked_for_by(tmp_path: Path):
+    assert load("pantry/products").name == "pantry/products"
+    assert load(fetch("pantry/products")).name == "pantry/products"
+    root = folder(tmp_path / "set", splits=("train", "valid", "test"))
+    assert load(str(root)).name == str(root)
+    assert load(root).split("test")[:2].name == str(root)
+
+
+def test_a_shipped_set_has_its_groups_however_it_is_asked_for():
+    groups = load("pantry/products").groups
+    assert load(fetch("pantry/products")).groups == groups
+    assert len(set(groups)) == 96
+
+
+def test_a_folder_called_like_a_data_set_is_asked_for_by_its_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    folder(tmp_path / "pantry/products")
+    monkeypatch.chdir(tmp_path)
+    assert len(load("pantry/products")) == 960
+    assert len(load("./pantry/products")) == 20
+
+
+def registered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mirror: Path
+) -> registry.Dataset:
+    """A registered set of two classes without a split, in a mirror."""
+    folder(mirror / "tiny")
+    source = registry.Remote("https://example.org", "https://example.org/{path}")
+    dataset = registry.Dataset("tiny", "Twenty files.", "MIT", source)
+    monkeypatch.setattr(registry, "MANIFESTS", tmp_path)
+    monkeypatch.setitem(registry.DATASETS, "tiny", dataset)
+    registry.write_manifest(mirror / "tiny", tmp_path / "tiny.sha256.tsv")
+    return dataset
+
+
+@pytest.mark.parametrize("by_setting", [True, False])
+def test_a_drawn_split_never_lands_in_a_mirror(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: Path, by_setting: bool
+):
+    mirror = tmp_path / "mirror"
+    registered(tmp_path, monkeypatch, mirror)
+    if by_setting:
+        monkeypatch.setenv("CVLIB_MIRROR", str(mirror))
+    place = fetch("tiny", mirror=mirror)
+    assert place == mirror / "tiny"
+    first = load(place)
+    assert first.name == "tiny"
+    assert not (place / "splits.csv").exists()
+    assert len(list((cache / "splits").glob("tiny-*.csv"))) == 1
+    assert fetch("tiny", mirror=mirror) == place
+    assert splits_of(load(place, seed=3)) == splits_of(first)
+
+
+def test_a_drawn_split_in_the_cache_outlives_the_next_fetch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: Path
+):
+    registered(tmp_path, monkeypatch, tmp_path / "elsewhere")
+    copied = cache / f"tiny-{registry.manifest_digest('tiny')[:12]}"
+    shutil.copytree(tmp_path / "elsewhere/tiny", copied)
+    assert fetch("tiny") == copied
+    first = load(copied)
+    before = sorted(path.name for path in copied.rglob("*"))
+    assert fetch("tiny") == copied
+    assert sorted(path.name for path in copied.rglob("*")) == before
+    (kept,) = (cache / "splits").glob("*.csv")
+    edited = kept.read_text().replace("mug/mug0_0.jpg,train", "mug/mug0_0.jpg,test")
+    kept.write_text(edited)
+    again = splits_of(load(fetch("tiny"), seed=1))
+    assert again == splits_of(first) | {"mug0_0.jpg": again["mug0_0.jpg"]}
+
+
+def test_a_split_of_yours_is_read_where_nothing_can_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    root = folder(tmp_path / "set", 3)
+    names = [f"{n}/{n}{i // 2}_{i}.jpg" for n in ("mug", "jar") for i in range(3)]
+    parts = ("train", "valid", "test") * 2
+    listed(root, *[f"{n},{split}" for n, split in zip(names, parts, strict=True)])
+    monkeypatch.setattr("cvlib.datasets.loading.os.access", lambda *_: False)
+    assert Counter(splits_of(load(root)).values()) == {
+        "train": 2,
+        "valid": 2,
+        "test": 2,
+    }
+
+
+def test_a_drawn_split_does_not_part_what_names_tell(tmp_path: Path):
+    for own in ("mug", "jar"):
+        for thing in range(10):
+            for i in range(3):
+                image_file(tmp_path / "set" / own / f"{own}-{thing}-{i}.jpg")
+    found = load(tmp_path / "set")
+    assert len({(s.group, s.split) for s in found}) == 20
+    image_file(tmp_path / "set/mug/mug-3-9.jpg")
+    again = load(tmp_path / "set")
+    assert len({(s.group, s.split) for s in again}) == 20
+    assert again.grouping.startswith("by file names")
+
+
+def test_groups_of_a_written_split_are_said_to_be_its(tmp_path: Path):
+    assert load(grouped(tmp_path)).grouping == "as splits.csv says"

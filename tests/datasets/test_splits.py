@@ -100,17 +100,6 @@ def test_too_few_groups_are_an_error():
         assign(images(0, 0))
 
 
-def test_a_pattern_that_fits_nothing_shows_a_file():
-    with pytest.raises(SplitError, match="fits no file; one is '000'"):
-        assign(images(0, 0, 0), group_by="(mug)_")
-
-
-@pytest.mark.parametrize("pattern", ["(", r"\d+$"])
-def test_a_pattern_that_is_none_is_explained(pattern: str):
-    with pytest.raises(SplitError, match="regular expression with a bracket"):
-        assign(images(0, 0, 0), group_by=pattern)
-
-
 def test_what_is_written_is_read_again(tmp_path: Path):
     names = ["a b.jpg", 'it\'s "c", d.jpg', "кружка.jpg"]
     found = assign(images(0, 0, 0, names=names), group_by=None)

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -7,8 +8,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from cvlib.datasets import DatasetError
+from cvlib.samples import ImageSet, Sample
 from cvlib.similarity.data import (
-    Split,
     comparative_sets,
     read_splits,
     shared_labels,
@@ -20,6 +21,11 @@ def add(folder: Path, *names: str) -> Path:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (4, 4)).save(folder / name)
     return folder
+
+
+def of_labels(labels: list[int], names: tuple[str, ...]) -> ImageSet:
+    samples = [Sample(Path(), (4, 4), np.array([label])) for label in labels]
+    return ImageSet(Path(), "classes", names, tuple(samples))
 
 
 @pytest.fixture
@@ -35,9 +41,9 @@ def folder(tmp_path):
 def test_a_label_is_a_thing_and_each_split_counts_its_own(folder):
     splits = read_splits(folder)
     assert list(splits) == ["train", "valid", "test"]
-    assert splits["train"].class_names == ["bowl-12", "mug-1", "mug-2"]
+    assert splits["train"].class_names == ("bowl-12", "mug-1", "mug-2")
     assert splits["train"].labels.tolist() == [0, 1, 1, 1, 2, 2, 2]
-    assert splits["test"].class_names == ["bowl-4", "mug-4"]
+    assert splits["test"].class_names == ("bowl-4", "mug-4")
     assert splits["test"].labels.tolist() == [0, 1, 1, 1]
     assert splits["test"].paths[0].stem == "bowl-4-0"
 
@@ -55,7 +61,7 @@ def test_where_each_image_shows_its_own_thing_the_class_is_the_label(tmp_path):
         for own in ("dress", "hat"):
             add(tmp_path, f"{split}/{own}/a{own}.png", f"{split}/{own}/b{own}.png")
     splits = read_splits(tmp_path)
-    assert all(split.class_names == ["dress", "hat"] for split in splits.values())
+    assert all(split.class_names == ("dress", "hat") for split in splits.values())
     assert splits["test"].labels.tolist() == [0, 0, 1, 1]
 
 
@@ -63,12 +69,12 @@ def test_equal_names_in_two_classes_are_two_things(tmp_path):
     for split in ("train", "valid", "test"):
         for own in ("can", "mug"):
             add(tmp_path, *[f"{split}/{own}/IMG-{i}.png" for i in range(2)])
-    assert read_splits(tmp_path)["test"].class_names == ["can/IMG", "mug/IMG"]
+    assert read_splits(tmp_path)["test"].class_names == ("can/IMG", "mug/IMG")
 
 
 def test_a_pattern_says_which_images_belong_together(folder):
     splits = read_splits(folder, group_by=r"(bowl|mug)-")
-    assert splits["train"].class_names == ["bowl", "mug"]
+    assert splits["train"].class_names == ("bowl", "mug")
 
 
 @pytest.mark.parametrize(
@@ -93,11 +99,11 @@ def test_images_with_boxes_are_refused():
 
 
 def test_across_splits_a_thing_is_known_by_its_name():
-    queries = Split([], torch.tensor([0, 1, 1]), ["cup", "mug"])
-    gallery = Split([], torch.tensor([1, 0]), ["bowl", "cup"])
+    queries = of_labels([0, 1, 1], ("cup", "mug"))
+    gallery = of_labels([1, 0], ("bowl", "cup"))
     ours, theirs = shared_labels(queries, gallery)
     assert ours.tolist() == [1, 2, 2] and theirs.tolist() == [1, 0]
-    nothing = Split([], torch.zeros(0, dtype=torch.int64), [])
+    nothing = of_labels([], ())
     assert len(shared_labels(queries, nothing)[1]) == 0
 
 

@@ -11,9 +11,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from cvlib.datasets.formats.folder import Folder, FormatError
-from cvlib.datasets.formats.names import relative_path, told_apart
-from cvlib.datasets.split_names import split_name
-from cvlib.samples import SPLITS, ImageSet, Sample
+from cvlib.datasets.formats.names import told_apart
+from cvlib.samples import SPLITS, ImageSet, Sample, relative_path, split_name
 
 LOOKS_LIKE = "a folder a class with images, at least two; or train/<class>/ and so on"
 

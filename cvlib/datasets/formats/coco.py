@@ -19,10 +19,10 @@ import numpy as np
 
 from cvlib.datasets.formats.checks import checked
 from cvlib.datasets.formats.folder import Folder, FormatError
-from cvlib.datasets.formats.names import flat_names, relative_path
+from cvlib.datasets.formats.names import flat_names
 from cvlib.datasets.split_names import split_of_name
 from cvlib.masks import Floats, Rle, count_pixels, encode_polygons
-from cvlib.samples import ImageSet, Sample
+from cvlib.samples import ImageSet, Sample, relative_path
 
 LOOKS_LIKE = (
     "a .json with `images` and `annotations`, in annotations/ or beside the images"

@@ -16,8 +16,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from cvlib.datasets.registry import DatasetError, list_files
-from cvlib.datasets.split_names import _splits_in, known_split
-from cvlib.samples import IMAGE_SUFFIXES, SPLITS, Problem
+from cvlib.datasets.split_names import splits_in
+from cvlib.samples import IMAGE_SUFFIXES, SPLITS, Problem, known_split
 
 log = logging.getLogger("cvlib")
 
@@ -120,9 +120,9 @@ class Folder:
             if place in self.image_names:
                 return self._taken(place, plain, sheet)
         bare = PurePosixPath(plain).name
-        near = {split, *_splits_in(plain), *_splits_in(sheet)} - {""}
+        near = {split, *splits_in(plain), *splits_in(sheet)} - {""}
         same = self.by_name.get(bare) or self.by_name.get(PurePosixPath(bare).stem, [])
-        same = [one for one in same if not (near and set(_splits_in(one)) - near)]
+        same = [one for one in same if not (near and set(splits_in(one)) - near)]
         if len(same) == 1:
             return self._taken(same[0], plain, sheet)
         leads_out = plain.startswith("/") or ".." in PurePosixPath(plain).parts

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from cvlib.datasets.formats.folder import Folder, FormatError
 from cvlib.datasets.formats.names import flat_names
-from cvlib.datasets.split_names import known_split, split_of_path
-from cvlib.samples import ImageSet, Sample
+from cvlib.datasets.split_names import split_of_path
+from cvlib.samples import ImageSet, Sample, known_split
 
 LOOKS_LIKE = "images/ and masks/*.png of the same names, a class number a pixel"
 MASKS = ("masks", "labels", "annotations", "label_maps")  # folders of masks

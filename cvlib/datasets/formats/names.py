@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from cvlib.samples import ImageSet, Sample
+from cvlib.samples import ImageSet, relative_path
 
 
 def flat_names(image_set: ImageSet, *, by_stem: bool = False) -> list[str]:
@@ -35,10 +35,3 @@ def told_apart(names: Iterable[str], *, by_stem: bool = False) -> list[str]:
         numbers[stem.lower() + tail] = number
         found.append(f"{chosen}.{ending}")
     return found
-
-
-def relative_path(image_set: ImageSet, sample: Sample) -> str:
-    """A sample's path below the set's root, with forward slashes."""
-    if sample.path.is_relative_to(image_set.root):
-        return sample.path.relative_to(image_set.root).as_posix()
-    return sample.path.name

@@ -19,8 +19,8 @@ import numpy as np
 from cvlib.datasets.formats.checks import checked
 from cvlib.datasets.formats.folder import Folder, FormatError
 from cvlib.datasets.formats.names import flat_names
-from cvlib.datasets.split_names import split_name, split_of_path
-from cvlib.samples import ImageSet, Sample
+from cvlib.datasets.split_names import split_of_path
+from cvlib.samples import ImageSet, Sample, split_name
 
 LOOKS_LIKE = "Annotations/*.xml, and images in JPEGImages/ or images/"
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from cvlib.datasets.formats.names import flat_names, relative_path, told_apart
-from cvlib.samples import ImageSet, Sample
+from cvlib.datasets.formats.names import flat_names, told_apart
+from cvlib.samples import ImageSet, Sample, relative_path
 
 
 def test_same_names_in_two_folders_are_told_apart():

@@ -10,7 +10,7 @@ from reprlib import repr
 from typing import Any, TypeGuard
 
 from cvlib.datasets.formats.folder import Folder
-from cvlib.datasets.split_names import split_name
+from cvlib.samples import split_name
 
 # What a hostile file may ask for.
 MOST_CLASSES, MOST_POINTS, MOST_PLACES = 99_999, 1000, 1000

@@ -1,0 +1,52 @@
+"""What a text means, and whose a folder is."""
+
+from pathlib import Path
+
+import pytest
+
+from cvlib.datasets import DATASETS, fetch
+from cvlib.datasets.places import cache_folder, dataset_at, is_ours, resolve
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to stand in, with a folder that is called like a data set."""
+    monkeypatch.setenv("CVLIB_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "clothing").mkdir()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_registered_name_wins_over_a_folder_of_that_name():
+    assert resolve("clothing") is DATASETS["clothing"]
+    assert resolve("pantry/products") is DATASETS["pantry/products"]
+
+
+@pytest.mark.parametrize("text", ["./clothing", "clothing/", "x", "~/clothing"])
+def test_everything_else_is_a_path(text: str):
+    assert resolve(text) == Path(text).expanduser()
+    assert resolve(Path("clothing")) == Path("clothing")
+
+
+def test_a_shipped_folder_knows_its_name():
+    assert dataset_at(fetch("pantry/products")) is DATASETS["pantry/products"]
+    assert is_ours(fetch("pantry/products") / "train")
+
+
+def test_a_copy_in_the_cache_or_a_mirror_knows_its_name(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("CVLIB_MIRROR", str(here / "mirror"))
+    copies = [here / "cache/clothing-0123456789ab", here / "mirror/clothing"]
+    assert [dataset_at(copy) for copy in copies] == [DATASETS["clothing"]] * 2
+    assert all(is_ours(copy) for copy in copies)
+    assert is_ours(here / "mirror/other/sub") and dataset_at(here / "mirror/x") is None
+
+
+def test_your_folder_is_yours(here: Path):
+    assert not is_ours(here / "clothing") and dataset_at(here / "clothing") is None
+
+
+def test_the_cache_is_where_the_setting_says(here: Path):
+    assert cache_folder() == here / "cache"
+    assert cache_folder("other") == here / "other"
