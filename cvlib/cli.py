@@ -57,13 +57,20 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("cvlib"):
             raise
-        _refuse(f"{error.name} is not installed: pip install 'cvlib-book[book]'")
+        _refuse(_what_to_install(error))
 
 
 def _refuse(said: str) -> NoReturn:
     errors.print("[red]error:[/red]", end=" ")
     errors.print(said, markup=False)
     sys.exit(1)
+
+
+def _what_to_install(error: ModuleNotFoundError) -> str:
+    """What the error itself says; else the book's extra, which has all that is left."""
+    if "pip install" in str(error):
+        return str(error)
+    return f"{error.name} is not installed: pip install 'cvlib-book[book]'"
 
 
 def _interrupt(*_: object) -> NoReturn:

@@ -181,6 +181,6 @@ def _faiss() -> Any:
         import faiss
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            "approximate search needs FAISS: pip install faiss-cpu"
+            "approximate search needs FAISS: pip install 'cvlib-book[search]'"
         ) from error
     return faiss
