@@ -1,7 +1,7 @@
 """Bring a dataset here: from the package, a mirror, its public source, or your folder.
 
-A file gets its final name only after its sha256 was checked, and a dataset's folder
-only when every file is there. What stops half-way is continued by the next call.
+A dataset's folder gets its name when every file in it was checked by sha256. What
+stops half-way is never used, and begun anew by the next call.
 
     DatasetError
     ├── UnknownDatasetError         neither a registered name nor a folder
@@ -22,10 +22,13 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import logging
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from cvlib.datasets import registry
@@ -34,13 +37,16 @@ from cvlib.datasets.registry import (
     DATASETS,
     Dataset,
     DatasetError,
+    Remote,
     Shipped,
     UnknownDatasetError,
     list_files,
     sha256,
 )
-from cvlib.datasets.sources import WORKERS, MissingFileError, _fill, _Job
+from cvlib.datasets.sources import WORKERS, MissingFileError, fill
 from cvlib.files import write_text
+
+log = logging.getLogger("cvlib")
 
 
 class CacheError(DatasetError):
@@ -59,6 +65,39 @@ class PermissionDeniedError(CacheError):
     """A file may not be read, or the cache not be written."""
 
     hint = "give yourself the right to it, or set CVLIB_CACHE to a folder of your own"
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One call's dataset, and its places in the cache."""
+
+    dataset: Dataset
+    source: Remote
+    manifest: dict[str, str]
+    cache: Path
+    mirror: Path | str | None
+    progress: bool
+
+    @cached_property
+    def digest(self) -> str:
+        return registry.digest(self.manifest)
+
+    def beside(self, suffix: str) -> Path:
+        # The digest in the name keeps two versions of a dataset apart.
+        name = self.dataset.name.replace("/", "-")
+        return self.cache / f"{name}-{self.digest[:12]}{suffix}"
+
+    @cached_property
+    def folder(self) -> Path:
+        return self.beside("")
+
+    @property
+    def places(self) -> list[Path]:
+        """Folders that may already hold the whole dataset."""
+        return [self.folder, *([self.mirror] if isinstance(self.mirror, Path) else [])]
+
+    def stamp(self, place: Path) -> Path:
+        return self.beside(f".{hashlib.sha256(bytes(place)).hexdigest()[:12]}.verified")
 
 
 def fetch(
@@ -185,28 +224,25 @@ def _write_stamp(job: _Job, place: Path, listing: dict[str, tuple[int, int]]) ->
 
 
 def _complete(job: _Job) -> None:
-    """Fill the partial folder from one source after another, then give it its name."""
-    if job.folder.exists():  # found damaged: keep its good files
-        shutil.rmtree(job.partial, ignore_errors=True)
-        job.folder.replace(job.partial)
-    job.partial.mkdir(exist_ok=True)
-    _drop_unverified(job)
-    _fill(job)
-    job.partial.replace(job.folder)
+    """Fill a folder beside the final one, and give it its name when it is whole."""
+    partial = job.beside(".partial")
+    shutil.rmtree(partial, ignore_errors=True)  # of a process that died
+    partial.mkdir()
+    try:
+        fill(
+            partial,
+            job.dataset,
+            job.manifest,
+            mirror=job.mirror,
+            progress=job.progress,
+        )
+        if job.folder.exists():
+            log.warning("%s was changed, and is replaced by a new copy", job.folder)
+            shutil.rmtree(job.folder)
+        partial.replace(job.folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
     _write_stamp(job, job.folder, _listing(job.folder))
-
-
-def _drop_unverified(job: _Job) -> None:
-    """Leave good files, and pieces of files that a transfer can continue."""
-    for path in list_files(job.partial):
-        file = job.partial / path
-        unfinished = path.removesuffix(".part")
-        if path in job.manifest:
-            keep = sha256(file) == job.manifest[path]
-        else:
-            keep = unfinished != path and unfinished in job.manifest
-        if not keep:
-            file.unlink()
 
 
 @contextmanager

@@ -48,7 +48,7 @@ class Remote:
 
     home: the page where a person finds the files.
     files: the address of one file; ``{path}`` stands for its path in the manifest.
-    archive: a tar.gz or zip with everything below one top folder; None without one.
+    archive: a tar.gz with everything below one top folder; None without one.
     prefix: what precedes a manifest's path inside the archive, as ``data/``.
     archive_first: which way is tried first; the other is the way out when it fails.
     """

@@ -1,4 +1,7 @@
-"""Where a data set's files come from: a mirror, an archive, or one by one."""
+"""Where a data set's files come from: a mirror, an archive, or one by one.
+
+No file stays that has other bytes than its manifest says.
+"""
 
 from __future__ import annotations
 
@@ -7,44 +10,31 @@ import hashlib
 import os
 import sys
 import tarfile
+import tempfile
 import time
-import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 
-from cvlib.datasets import registry
-from cvlib.datasets.registry import (
-    Dataset,
-    DatasetError,
-    Remote,
-    sha256,
-)
+from cvlib.datasets.registry import Dataset, DatasetError, Remote
 
 if TYPE_CHECKING:
     import httpx
 
-
 WORKERS = 8
 PAUSES = (0.3, 0.6, 1.2)  # seconds before the second, third and last attempt
 BUSY = {408, 425, 429, 500, 502, 503, 504}
-BAD_ARCHIVE = (
-    tarfile.TarError,
-    zipfile.BadZipFile,
-    gzip.BadGzipFile,
-    zlib.error,
-    EOFError,
-    RuntimeError,  # an encrypted zip, or a method of compression that is not known
-)
+BAD_ARCHIVE = (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError)
 MAX_BYTES = 2 * 1024**3  # no file, archive or unpacked archive is larger
 
+T = TypeVar("T")
+Checksums = dict[str, str]  # path → sha256
 Tick = Callable[[int], None]
-Fill = Callable[["_Job", list[str]], None]
+Source = Callable[[Path, Checksums, Tick], None]
 
 
 class SourceError(DatasetError):
@@ -79,7 +69,7 @@ class TruncatedError(SourceError):
     """A transfer ended early."""
 
     passing = True
-    hint = "try again: what has come is kept"
+    hint = "try again, or set CVLIB_MIRROR to a copy of {home}"
 
 
 class ChecksumError(SourceError):
@@ -94,244 +84,196 @@ class ArchiveError(SourceError):
     hint = "try again, or set CVLIB_MIRROR to a copy of {home}"
 
 
-@dataclass(frozen=True)
-class _Job:
-    """One call's dataset, and where its pieces go."""
+def fill(
+    folder: Path,
+    dataset: Dataset,
+    manifest: Checksums,
+    *,
+    mirror: Path | str | None = None,
+    progress: bool = False,
+) -> None:
+    """Put every file of a manifest into a new folder, from one source after another.
 
-    dataset: Dataset
-    source: Remote
-    manifest: dict[str, str]
-    cache: Path
-    mirror: Path | str | None
-    progress: bool
+    mirror: a folder, or an address with `{path}` in it, in place of the data set's own.
+    progress: a bar in bytes, where standard error is a terminal.
 
-    @cached_property
-    def digest(self) -> str:
-        return registry.digest(self.manifest)
-
-    def beside(self, suffix: str) -> Path:
-        # The digest in the name keeps two versions of a dataset apart.
-        name = self.dataset.name.replace("/", "-")
-        return self.cache / f"{name}-{self.digest[:12]}{suffix}"
-
-    @cached_property
-    def folder(self) -> Path:
-        return self.beside("")
-
-    @cached_property
-    def partial(self) -> Path:
-        return self.beside(".partial")
-
-    @property
-    def places(self) -> list[Path]:
-        """Folders that may already hold the whole dataset."""
-        return [self.folder, *([self.mirror] if isinstance(self.mirror, Path) else [])]
-
-    def stamp(self, place: Path) -> Path:
-        return self.beside(f".{hashlib.sha256(bytes(place)).hexdigest()[:12]}.verified")
-
-
-def _fill(job: _Job) -> None:
+    What one source lacks, the next is asked for. Raises the SourceError of the first,
+    which tells of all, when files are missing in the end.
+    """
+    assert isinstance(dataset.source, Remote)
     errors: list[SourceError] = []
-    for source in _sources(job):
-        missing = [path for path in job.manifest if not (job.partial / path).exists()]
+    for source in _sources(dataset.source, mirror):
+        missing = {p: c for p, c in manifest.items() if not (folder / p).exists()}
         try:
-            return source(job, missing) if missing else None
+            with _bar(dataset, len(missing) / len(manifest), progress) as tick:
+                return source(folder, missing, tick)
         except SourceError as error:
             errors.append(error)
     errors[0].args = ("; then ".join(map(str, errors)),)
     raise errors[0]
 
 
-def _sources(job: _Job) -> list[Fill]:
-    """Ways to fill a folder, best first; each fills it wholly or raises."""
-    if isinstance(job.mirror, Path):
-        return [partial(_copy_files, folder=job.mirror)]
-    if job.mirror:
-        return [partial(_download_files, template=job.mirror)]
-    files = partial(_download_files, template=job.source.files)
-    if not job.source.archive:
+def _sources(remote: Remote, mirror: Path | str | None) -> list[Source]:
+    """Ways to fill a folder, best first; each brings all that is wanted or raises."""
+    if isinstance(mirror, Path):
+        return [partial(_copy_files, mirror)]
+    files = partial(_download_files, mirror or remote.files)
+    if mirror or not remote.archive:
         return [files]
-    ways: list[Fill] = [_download_archive, files]
-    return ways if job.source.archive_first else ways[::-1]
+    ways: list[Source] = [
+        partial(_download_archive, remote.archive, remote.prefix),
+        files,
+    ]
+    return ways if remote.archive_first else ways[::-1]
 
 
-def _copy_files(job: _Job, missing: list[str], folder: Path) -> None:
-    """Copy from a mirror that cannot be used in place: damaged, or with extra files."""
-    for path in missing:
-        if not (folder / path).is_file():
-            raise MissingFileError(f"the mirror {folder.parent} has no {folder / path}")
-
-    def copy(path: str) -> int:
-        part = _part(job, path)
-        with (folder / path).open("rb") as stream:
-            _save(_chunks(stream), part, "wb")
-        return _accept(job, path, str(folder / path))
-
-    with _bar(job, missing) as tick:
-        _in_parallel(copy, missing, tick)
+def _copy_files(mirror: Path, folder: Path, wanted: Checksums, tick: Tick) -> None:
+    """Copy from a mirror that cannot be used in place: damaged, or with more files."""
+    for path, checksum in wanted.items():
+        origin = mirror / path
+        if not origin.is_file():
+            raise MissingFileError(f"the mirror {mirror.parent} has no {origin}")
+        with origin.open("rb") as stream:
+            tick(_save(_chunks(stream), folder / path, checksum, str(origin)))
 
 
-def _download_files(job: _Job, missing: list[str], template: str) -> None:
-    """Download files one by one, several at a time."""
+def _download_files(address: str, folder: Path, wanted: Checksums, tick: Tick) -> None:
+    """Download files one by one, several at a time; `{path}` stands for each's path."""
+    from concurrent.futures import ThreadPoolExecutor
 
     def download(path: str) -> int:
-        part = _part(job, path)
-        url = template.replace("{path}", quote(path))
-        resumed = part.exists()
-        _download(client, url, part)
+        url = address.replace("{path}", quote(path))
+        file, checksum = folder / path, wanted[path]
+        return _get(client, url, lambda body: _save(body, file, checksum, url))
+
+    with _client() as client, ThreadPoolExecutor(WORKERS) as pool:
+        for size in pool.map(download, wanted):  # an error drops what has not begun
+            tick(size)
+
+
+def _download_archive(
+    address: str, prefix: str, folder: Path, wanted: Checksums, tick: Tick
+) -> None:
+    """Download a tar.gz, and unpack what is wanted."""
+    # Without a name: what a killed process leaves of it is nothing.
+    with tempfile.TemporaryFile(dir=folder.parent) as archive, _client() as client:
+
+        def keep(body: Iterator[bytes]) -> None:
+            archive.seek(0)
+            archive.truncate()
+            for chunk in body:
+                archive.write(chunk)
+                tick(len(chunk))
+
+        _get(client, address, keep)
+        archive.seek(0)
         try:
-            return _accept(job, path, url)
-        except ChecksumError:
-            if not resumed:
-                raise
-        # The piece from an earlier run may have been the bad one.
-        _download(client, url, part)
-        return _accept(job, path, url)
-
-    with _client() as client, _bar(job, missing) as tick:
-        _in_parallel(download, missing, tick)
+            _unpack(archive, address, prefix, folder, wanted)
+        except BAD_ARCHIVE as error:
+            raise ArchiveError(f"{address} is damaged ({error})") from error
 
 
-def _download_archive(job: _Job, missing: list[str]) -> None:
-    """Download the archive and unpack what is missing."""
-    assert job.source.archive
-    archive = job.beside(".archive.part")
-    with _client() as client, _bar(job) as tick:
-        _download(client, job.source.archive, archive, tick)
-    try:
-        _unpack(job, missing, archive)
-    except BAD_ARCHIVE as error:
-        raise ArchiveError(f"{job.source.archive} is damaged ({error})") from error
-    finally:
-        archive.unlink(missing_ok=True)
-
-
-def _unpack(job: _Job, missing: list[str], archive: Path) -> None:
-    """Store the archive's regular files that are wanted; never one of another name."""
-    wanted = {job.source.prefix + path: path for path in missing}
+def _unpack(
+    archive: IO[bytes], address: str, prefix: str, folder: Path, wanted: Checksums
+) -> None:
+    """Store the regular files that are wanted; never one of another name."""
+    paths = {prefix + path: path for path in wanted}
     bad: list[ChecksumError] = []
     for name, stream in _members(archive):
-        path = wanted.pop(name.partition("/")[2], None)
+        path = paths.pop(name.partition("/")[2], None)
         if path is None:
             continue
-        _save(_chunks(stream), _part(job, path), "wb")
         try:
-            _accept(job, path, f"{job.source.archive}, {name}")
+            origin = f"{address}, {name}"
+            _save(_chunks(stream), folder / path, wanted[path], origin)
         except ChecksumError as error:  # the others are still worth having
             bad.append(error)
     if bad:
         raise bad[0]
-    for path in wanted:
-        raise MissingFileError(f"{job.source.archive} has no {path}")
+    for path in paths:
+        raise MissingFileError(f"{address} has no {path}")
 
 
-def _members(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
-    """Name and content of each file; a tar's links and devices are passed over."""
+def _members(archive: IO[bytes]) -> Iterator[tuple[str, IO[bytes]]]:
+    """Name and content of each file; links and devices are passed over."""
     size = 0
-    for name, length, read in _entries(archive):
-        size += length
-        if size > MAX_BYTES:
-            raise ArchiveError(f"wanted at most {MAX_BYTES:,} bytes, got more")
-        with read() as stream:
-            yield name, stream
-
-
-def _entries(archive: Path) -> Iterator[tuple[str, int, Callable[[], IO[bytes]]]]:
-    if zipfile.is_zipfile(archive):
-        with zipfile.ZipFile(archive) as packed:
-            for info in packed.infolist():
-                yield info.filename, info.file_size, partial(packed.open, info)
-        return
-    with tarfile.open(archive, "r:gz") as tape:
+    with tarfile.open(fileobj=archive, mode="r:gz") as tape:
         for member in filter(tarfile.TarInfo.isreg, tape):
-            read = cast(Callable[[], IO[bytes]], partial(tape.extractfile, member))
-            yield member.name, member.size, read
-
-
-def _part(job: _Job, path: str) -> Path:
-    """Where a file is built until its checksum is known."""
-    file = job.partial / f"{path}.part"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    return file
+            size += member.size
+            if size > MAX_BYTES:
+                raise ArchiveError(f"wanted at most {MAX_BYTES:,} bytes, got more")
+            stream = tape.extractfile(member)
+            assert stream is not None  # a regular file has one
+            yield member.name, stream
 
 
 def _chunks(stream: IO[bytes]) -> Iterator[bytes]:
     return iter(partial(stream.read, 1 << 18), b"")
 
 
-def _save(
-    chunks: Iterable[bytes], part: Path, mode: str, tick: Tick = lambda step: None
-) -> None:
-    """Write chunks to the disk itself, so that a rename never outruns its bytes."""
-    with part.open(mode) as file:
-        for chunk in chunks:
-            file.write(chunk)
-            tick(len(chunk))
-            if file.tell() > MAX_BYTES:
-                file.truncate(0)
-                wanted = f"wanted at most {MAX_BYTES:,} bytes"
-                raise ArchiveError(f"{wanted} for {part.name}, got more")
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _accept(job: _Job, path: str, origin: str) -> int:
-    """Name a finished file and return its size, or remove it where it is wrong."""
-    part = _part(job, path)
-    found, wanted = sha256(part), job.manifest[path]
-    if found != wanted:
-        part.unlink()
-        raise ChecksumError(
-            f"{origin}: wanted sha256 {wanted[:12]}…, got {found[:12]}…"
-        )
-    part.replace(job.partial / path)
-    return (job.partial / path).stat().st_size
+def _save(chunks: Iterable[bytes], file: Path, wanted: str, origin: str) -> int:
+    """Write a file and return its size; it stays only with the wanted sha256."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    digest = hashlib.sha256()
+    try:
+        with file.open("wb") as out:
+            for chunk in chunks:
+                out.write(chunk)
+                digest.update(chunk)
+            out.flush()
+            os.fsync(out.fileno())  # a rename must never outrun the bytes
+        if digest.hexdigest() != wanted:
+            said = f"wanted sha256 {wanted[:12]}…, got {digest.hexdigest()[:12]}…"
+            raise ChecksumError(f"{origin}: {said}")
+        return file.stat().st_size
+    except BaseException:
+        file.unlink(missing_ok=True)
+        raise
 
 
 def _client() -> httpx.Client:
     import httpx
 
-    # A compressed answer could not be continued from a byte position.
-    headers = {"Accept-Encoding": "identity"}
-    timeout = httpx.Timeout(30, connect=10)
-    return httpx.Client(headers=headers, timeout=timeout, follow_redirects=True)
+    return httpx.Client(timeout=httpx.Timeout(30, connect=10), follow_redirects=True)
 
 
-def _download(
-    client: httpx.Client, url: str, part: Path, tick: Tick = lambda step: None
-) -> None:
-    """Complete `part` from `url`, again after a pause while the error may pass."""
-    for pause in (*PAUSES, None):
+def _get(client: httpx.Client, url: str, keep: Callable[[Iterator[bytes]], T]) -> T:
+    """What `keep` makes of a body, again after a pause while the error may pass."""
+    for pause in PAUSES:
         try:
-            return _receive(client, url, part, tick)
+            return _receive(client, url, keep)
         except SourceError as error:
-            if pause is None or not error.passing:
+            if not error.passing:
                 raise
-            time.sleep(pause)
+        time.sleep(pause)
+    return _receive(client, url, keep)
 
 
-def _receive(client: httpx.Client, url: str, part: Path, tick: Tick) -> None:
-    """Ask once for what `part` still lacks."""
+def _receive(client: httpx.Client, url: str, keep: Callable[[Iterator[bytes]], T]) -> T:
+    """Ask once."""
     import httpx
 
-    have = part.stat().st_size if part.exists() else 0
-    headers = {"Range": f"bytes={have}-"} if have else {}
     response = None
     try:
-        with client.stream("GET", url, headers=headers) as response:
-            if have and response.status_code == 416:  # nothing is lacking
-                return
+        with client.stream("GET", url) as response:
             _check_status(url, response)
-            span = response.headers.get("Content-Range", "")
-            mode = "ab" if span.startswith(f"bytes {have}-") else "wb"
-            _save(response.iter_bytes(), part, mode, tick)
+            return keep(_limited(response.iter_bytes(), url))
     except (httpx.RequestError, httpx.InvalidURL) as error:
         if response is None:
             raise OfflineError(f"cannot reach {url} ({error})") from error
-        wanted = response.headers.get("Content-Length", "all")
-        came = f"wanted {wanted} bytes, got {response.num_bytes_downloaded}"
+        announced = response.headers.get("Content-Length", "all")
+        came = f"wanted {announced} bytes, got {response.num_bytes_downloaded}"
         raise TruncatedError(f"{url}: {came} ({error})") from error
+
+
+def _limited(chunks: Iterable[bytes], url: str) -> Iterator[bytes]:
+    """The chunks, as long as they are not more than any data set has."""
+    size = 0
+    for chunk in chunks:
+        size += len(chunk)
+        if size > MAX_BYTES:
+            raise ArchiveError(f"{url}: wanted at most {MAX_BYTES:,} bytes, got more")
+        yield chunk
 
 
 def _check_status(url: str, response: httpx.Response) -> None:
@@ -344,33 +286,17 @@ def _check_status(url: str, response: httpx.Response) -> None:
     raise error
 
 
-def _in_parallel(work: Callable[[str], int], paths: list[str], tick: Tick) -> None:
-    """Do the work for each path; the first error stops what has not begun."""
-    from concurrent.futures import ThreadPoolExecutor, as_completed
-
-    with ThreadPoolExecutor(WORKERS) as pool:
-        futures = [pool.submit(work, path) for path in paths]
-        try:
-            for future in as_completed(futures):
-                tick(future.result())
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
 @contextmanager
-def _bar(job: _Job, missing: list[str] | None = None) -> Iterator[Tick]:
-    """A progress bar in bytes, on a terminal only; the total may be unknown."""
-    if not (job.progress and sys.stderr.isatty()) or "CI" in os.environ:
+def _bar(dataset: Dataset, share: float, progress: bool) -> Iterator[Tick]:
+    """A progress bar in bytes, on a terminal only; an archive has about its files'."""
+    if not (progress and sys.stderr.isatty()) or "CI" in os.environ:
         yield lambda step: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
     columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn()
-    total = None
-    if missing is not None and job.dataset.size:
-        total = job.dataset.size * len(missing) // len(job.manifest)
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(job.dataset.name, total=total)
-        yield lambda step: progress.advance(task, step)
+    total = int(dataset.size * share) if dataset.size else None
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(dataset.name, total=total)
+        yield lambda step: bar.advance(task, step)

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import pytest
 
-from cvlib.datasets import registry, sources
+from cvlib.datasets import DatasetError, fetch, registry, sources
 
 NAME = "tiny/set"
 FILES = {
@@ -20,6 +21,9 @@ FILES = {
     "test/cat/three.jpg": b"three",
     "empty.txt": b"",
 }
+
+
+ONE = "train/cat/one.jpg"
 
 
 @dataclass
@@ -33,18 +37,15 @@ class Server:
     address: str = ""
     files: dict[str, bytes] = field(default_factory=dict)
     faults: dict[str, list[int | str]] = field(default_factory=dict)
-    ranges: bool = True
     gate: threading.Event = field(default_factory=threading.Event)
-    requests: list[tuple[str, str | None]] = field(default_factory=list)
-    encodings: set[str | None] = field(default_factory=set)
-    sent: int = 0
+    requests: list[str] = field(default_factory=list)
 
     def fail(self, *faults: int | str, path: str = "train/cat/one.jpg") -> None:
         self.faults[f"/files/{path}"] = list(faults)
 
-    def asked(self, path: str = "train/cat/one.jpg") -> list[str | None]:
-        """The Range header of each request for a file."""
-        return [span for asked, span in self.requests if asked == f"/files/{path}"]
+    def asked(self, path: str = "train/cat/one.jpg") -> int:
+        """How often a file was asked for."""
+        return self.requests.count(f"/files/{path}")
 
 
 @pytest.fixture
@@ -54,29 +55,20 @@ def server() -> Iterator[Server]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            path, span = unquote(self.path), self.headers["Range"]
-            state.requests.append((path, span))
-            state.encodings.add(self.headers["Accept-Encoding"])
+            path = unquote(self.path)
+            state.requests.append(path)
             state.gate.wait(30)
             fault = state.faults[path].pop(0) if state.faults.get(path) else None
             if isinstance(fault, int) or path not in state.files:
                 return self.send_error(fault if isinstance(fault, int) else 404)
-            self.answer(state.files[path], span if state.ranges else None, fault)
+            self.answer(state.files[path], fault)
 
-        def answer(self, body: bytes, span: str | None, fault: str | None) -> None:
-            start = int(span.removeprefix("bytes=").removesuffix("-")) if span else 0
-            if span and start >= len(body):
-                return self.send_error(416)
-            self.send_response(206 if span else 200)
-            if span:
-                content = f"bytes {start}-{len(body) - 1}/{len(body)}"
-                self.send_header("Content-Range", content)
-            body = body[start:]
+        def answer(self, body: bytes, fault: str | None) -> None:
+            self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             body = body[: len(body) // 2] if fault == "cut" else body
             body = b"x" * len(body) if fault == "other" else body
-            state.sent += len(body)
             self.wfile.write(body)
 
         def log_message(self, *args: object) -> None:
@@ -163,3 +155,18 @@ def tar(files: dict[str, bytes], *extra: tarfile.TarInfo) -> bytes:
             info.size = len(body)
             archive.addfile(info, io.BytesIO(body))
     return packed.getvalue()
+
+
+def fails(kind: type[DatasetError], *words: str, **options: Any) -> None:
+    """Fetching raises this error, in one line that has these words in it."""
+    with pytest.raises(kind) as caught:
+        fetch(NAME, **options)
+    assert type(caught.value) is kind
+    assert "\n" not in str(caught.value)
+    for word in (NAME, *words):
+        assert word in str(caught.value)
+
+
+def finished(cache: Path) -> list[Path]:
+    """Folders of datasets that have their final name."""
+    return [place for place in cache.glob("*") if place.is_dir() and not place.suffix]

@@ -3,19 +3,16 @@ import io
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
-import tarfile
 import tempfile
-import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
 import pytest
 
-from cvlib.datasets import DatasetError, download, fetch, registry, sources
+from cvlib.datasets import download, fetch, registry
 from cvlib.datasets.download import (
     CacheError,
     DiskFullError,
@@ -23,41 +20,20 @@ from cvlib.datasets.download import (
 )
 from cvlib.datasets.registry import ManifestError, Remote, Shipped, UnknownDatasetError
 from cvlib.datasets.sources import (
-    ArchiveError,
     ChecksumError,
     MissingFileError,
-    OfflineError,
     StatusError,
-    TruncatedError,
 )
 from tests.datasets.conftest import (
     FILES,
     NAME,
+    ONE,
     Server,
     contents,
-    register,
-    tar,
-    with_archive,
+    fails,
+    finished,
     write_files,
 )
-
-ONE = "train/cat/one.jpg"
-TOP = {f"set-0123abc/{path}": body for path, body in FILES.items()}
-
-
-def fails(kind: type[DatasetError], *words: str, **options: Any) -> None:
-    """Fetching raises this error, in one line that has these words in it."""
-    with pytest.raises(kind) as caught:
-        fetch(NAME, **options)
-    assert type(caught.value) is kind
-    assert "\n" not in str(caught.value)
-    for word in (NAME, *words):
-        assert word in str(caught.value)
-
-
-def finished(cache: Path) -> list[Path]:
-    """Folders of datasets that have their final name."""
-    return [place for place in cache.glob("*") if place.is_dir() and not place.suffix]
 
 
 def no_hashing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,9 +106,6 @@ def test_importing_datasets_imports_no_download_library() -> None:
     assert not heavy & set(json.loads(run.stdout))
 
 
-# Downloading file by file
-
-
 def test_a_downloaded_dataset_is_complete(tiny: Remote) -> None:
     assert contents(fetch(NAME)) == FILES
 
@@ -169,153 +142,6 @@ def test_another_manifest_is_another_folder(tiny: Remote, tmp_path: Path) -> Non
     assert len(contents(new)) == len(contents(old)) - 1
 
 
-def test_a_cut_transfer_goes_on_where_it_stopped(tiny: Remote, server: Server) -> None:
-    server.fail("cut")
-    assert contents(fetch(NAME)) == FILES
-    assert server.asked() == [None, f"bytes={len(FILES[ONE]) // 2}-"]
-    assert server.sent == sum(map(len, FILES.values()))
-
-
-def test_no_compressed_answer_is_asked_for(tiny: Remote, server: Server) -> None:
-    """A range of a compressed body would not go on where the plain bytes stopped."""
-    fetch(NAME)
-    assert server.encodings == {"identity"}
-
-
-def test_a_server_without_ranges_is_asked_for_the_whole_file_again(
-    tiny: Remote, server: Server
-) -> None:
-    server.ranges = False
-    server.fail("cut")
-    assert contents(fetch(NAME)) == FILES
-    assert len(server.asked()) == 2
-
-
-def test_a_file_that_stays_cut_is_an_error_and_the_rest_is_kept(
-    tiny: Remote, server: Server, tmp_path: Path
-) -> None:
-    server.ranges = False
-    server.fail(*["cut"] * 4)
-    size = len(FILES[ONE])
-    fails(TruncatedError, ONE, f"wanted {size} bytes, got {size // 2}", "try again")
-    assert not finished(tmp_path / "cache")
-    server.ranges = True
-    assert contents(fetch(NAME)) == FILES
-    assert server.asked()[-1] == f"bytes={size // 2}-"
-
-
-def test_wrong_bytes_are_removed_and_reported(
-    tiny: Remote, server: Server, tmp_path: Path
-) -> None:
-    server.fail("other")
-    fails(ChecksumError, ONE, "wanted sha256", "got", "CVLIB_MIRROR")
-    assert not finished(tmp_path / "cache")
-    assert not list((tmp_path / "cache").rglob("one.jpg*"))
-    assert contents(fetch(NAME)) == FILES
-
-
-def test_a_bad_piece_from_an_earlier_run_is_fetched_anew(
-    tiny: Remote, server: Server, tmp_path: Path
-) -> None:
-    server.fail(403)
-    fails(StatusError)
-    partial = next((tmp_path / "cache").glob("*.partial"))
-    write_files(partial, {f"{ONE}.part": b"bad", "stray.jpg.part": b"", "stray": b""})
-    server.requests.clear()
-    assert contents(fetch(NAME)) == FILES
-    assert server.asked() == ["bytes=3-", None]
-
-
-def test_a_whole_piece_from_an_earlier_run_needs_no_bytes(
-    tiny: Remote, server: Server, tmp_path: Path
-) -> None:
-    server.fail(403)
-    fails(StatusError)
-    partial = next((tmp_path / "cache").glob("*.partial"))
-    write_files(partial, {f"{ONE}.part": FILES[ONE]})
-    server.sent = 0
-    assert contents(fetch(NAME)) == FILES
-    assert server.sent < len(FILES[ONE])
-
-
-def test_a_missing_file_is_an_error_at_once(tiny: Remote, server: Server) -> None:
-    server.fail(404)
-    fails(MissingFileError, ONE, "answered 404", "CVLIB_MIRROR", tiny.home)
-    assert len(server.asked()) == 1
-
-
-def test_a_refusal_is_an_error_at_once(tiny: Remote, server: Server) -> None:
-    server.fail(403)
-    fails(StatusError, ONE, "answered 403 Forbidden", tiny.home)
-    assert len(server.asked()) == 1
-
-
-@pytest.mark.parametrize("status", [429, 500, 503])
-def test_a_busy_server_is_asked_again(
-    tiny: Remote, server: Server, status: int
-) -> None:
-    server.fail(status, status)
-    assert contents(fetch(NAME)) == FILES
-    assert len(server.asked()) == 3
-
-
-def test_a_server_that_stays_busy_is_given_up(tiny: Remote, server: Server) -> None:
-    server.fail(*[500] * 9)
-    fails(StatusError, "answered 500", "try again later")
-    assert len(server.asked()) == 4
-
-
-def test_attempts_are_spaced_further_and_further_apart(
-    tiny: Remote, server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    slept: list[float] = []
-    monkeypatch.setattr(sources, "PAUSES", (1, 2, 4))
-    monkeypatch.setattr("time.sleep", slept.append)
-    server.fail(500, 500, 500)
-    fetch(NAME)
-    assert slept == [1, 2, 4]
-
-
-def test_offline_names_the_source_and_the_mirror_setting(
-    tiny: Remote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed_at_once:
-        address = f"http://127.0.0.1:{closed_at_once.getsockname()[1]}"
-    register(Remote(tiny.home, f"{address}/{{path}}"), monkeypatch)
-    fails(OfflineError, f"cannot reach {address}/", "CVLIB_MIRROR", tiny.home)
-    assert not finished(tmp_path / "cache")
-
-
-def test_a_body_larger_than_any_dataset_is_cut_off_and_dropped(
-    tiny: Remote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sources, "MAX_BYTES", 100_000)
-    fails(ArchiveError, "wanted at most 100,000 bytes for one.jpg.part")
-    pieces = contents(tmp_path / "cache").items()
-    assert [body for path, body in pieces if path.endswith("one.jpg.part")] == [b""]
-
-
-def test_a_file_lost_from_the_cache_comes_back_alone(
-    tiny: Remote, server: Server
-) -> None:
-    folder = fetch(NAME)
-    (folder / ONE).unlink()
-    server.requests.clear()
-    assert fetch(NAME) == folder
-    assert contents(folder) == FILES
-    assert server.requests == [(f"/files/{ONE}", None)]
-
-
-def test_a_file_changed_in_the_cache_comes_back_alone(
-    tiny: Remote, server: Server
-) -> None:
-    folder = fetch(NAME)
-    (folder / ONE).write_bytes(b"edited")
-    server.requests.clear()
-    assert contents(fetch(NAME)) == FILES
-    assert server.requests == [(f"/files/{ONE}", None)]
-
-
 def test_a_touched_file_is_checked_but_not_fetched(
     tiny: Remote, server: Server
 ) -> None:
@@ -324,6 +150,30 @@ def test_a_touched_file_is_checked_but_not_fetched(
     server.requests.clear()
     assert fetch(NAME) == folder
     assert not server.requests
+
+
+@pytest.mark.parametrize("change", ["lost", "edited", "one too many"])
+def test_a_folder_that_was_changed_is_replaced_by_a_new_one_and_told(
+    tiny: Remote, caplog: pytest.LogCaptureFixture, change: str
+) -> None:
+    folder = fetch(NAME)
+    if change == "lost":
+        (folder / ONE).unlink()
+    else:
+        (folder / (ONE if change == "edited" else "more.csv")).write_bytes(b"x")
+    assert fetch(NAME) == folder
+    assert contents(folder) == FILES
+    assert f"{folder} was changed" in caplog.text
+
+
+def test_a_folder_that_was_changed_stays_while_there_is_no_other(
+    tiny: Remote, server: Server
+) -> None:
+    folder = fetch(NAME)
+    (folder / "more.csv").write_text("mine")
+    server.fail(403)
+    fails(StatusError)
+    assert (folder / "more.csv").read_text() == "mine"
 
 
 # Processes that die, and processes at once
@@ -352,7 +202,7 @@ if mode == "dies in a body":
     sources._save = lambda chunks, *rest: save(one_chunk(chunks), *rest)
 if mode == "dies before a name":
     os.fsync = die
-if mode == "dies before the folder's name":
+if mode == "dies before the folder's stamp":
     download._write_stamp = die
 print("ready", flush=True)
 print(fetch("tiny/set", cache=cache))
@@ -366,22 +216,18 @@ def start(tmp_path: Path, server: Server, mode: str) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize(
-    "mode", ["dies in a body", "dies before a name", "dies before the folder's name"]
+    "mode", ["dies in a body", "dies before a name", "dies before the folder's stamp"]
 )
-def test_what_a_killed_process_leaves_is_never_used_but_continued(
+def test_what_a_killed_process_leaves_is_never_used_and_removed(
     tiny: Remote, server: Server, tmp_path: Path, mode: str
 ) -> None:
     with start(tmp_path, server, mode) as child:
         child.communicate(timeout=120)
     assert child.returncode == -9
     unfinished = [contents(place) for place in finished(tmp_path / "cache")]
-    assert unfinished == ([FILES] if mode == "dies before the folder's name" else [])
-    server.requests.clear()
+    assert unfinished == ([FILES] if mode == "dies before the folder's stamp" else [])
     assert contents(fetch(NAME)) == FILES
-    if mode == "dies in a body":
-        spans = server.asked()
-        assert len(spans) == 1
-        assert spans[0] and spans[0].startswith("bytes=")
+    assert not list((tmp_path / "cache").glob("*.partial"))
 
 
 def test_two_processes_at_once_download_each_file_once(
@@ -396,7 +242,7 @@ def test_two_processes_at_once_download_each_file_once(
         answers = {child.communicate(timeout=120)[0] for child in (one, two)}
     assert one.returncode == two.returncode == 0
     assert answers == {f"{fetch(NAME)}\n"}
-    assert sorted(path for path, _ in server.requests) == sorted(server.files)
+    assert sorted(server.requests) == sorted(server.files)
 
 
 # A mirror
@@ -476,157 +322,6 @@ def test_hidden_files_do_not_keep_a_mirror_from_being_used(
     assert fetch(NAME, mirror=mirror) == mirror / NAME
 
 
-def test_an_address_mirror_replaces_the_source(
-    tiny: Remote, server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    server.files = {f"/copy/{NAME}/{path}": body for path, body in FILES.items()}
-    assert contents(fetch(NAME, mirror=f"{server.address}/copy/")) == FILES
-    assert all(path.startswith("/copy/") for path, _ in server.requests)
-
-
-def test_a_file_missing_at_an_address_mirror_is_named(
-    tiny: Remote, server: Server
-) -> None:
-    address = f"{server.address}/copy"
-    fails(MissingFileError, f"{address}/{NAME}/", "404", mirror=address)
-
-
-# One archive of everything
-
-
-def zipped(files: dict[str, bytes]) -> bytes:
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, body in files.items():
-            archive.writestr(name, body)
-    return packed.getvalue()
-
-
-@pytest.mark.parametrize("pack", [tar, zipped])
-def test_an_archive_is_asked_for_once_and_unpacked(
-    tiny: Remote,
-    server: Server,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    pack: Callable[[dict[str, bytes]], bytes],
-) -> None:
-    with_archive(tiny, server, pack({**TOP, "set-0123abc/README": b""}), monkeypatch)
-    assert contents(fetch(NAME)) == FILES
-    assert server.requests == [("/archive", None)]
-    assert not list((tmp_path / "cache").glob("*.part*"))
-
-
-def test_a_prefix_leads_to_the_dataset_in_the_archive(
-    tiny: Remote, server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    packed = tar({f"top/BCCD/{path}": body for path, body in FILES.items()})
-    with_archive(tiny, server, packed, monkeypatch, prefix="BCCD/")
-    assert contents(fetch(NAME)) == FILES
-    assert len(server.requests) == 1
-
-
-def test_a_cut_archive_goes_on_where_it_stopped(
-    tiny: Remote, server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with_archive(tiny, server, tar(TOP), monkeypatch)
-    server.faults["/archive"] = ["cut"]
-    half = len(server.files["/archive"]) // 2
-    assert contents(fetch(NAME)) == FILES
-    assert server.requests == [("/archive", None), ("/archive", f"bytes={half}-")]
-
-
-@pytest.mark.parametrize("faults", [[404], [403], [500] * 4, ["other"]])
-def test_files_are_the_way_out_when_the_archive_fails(
-    tiny: Remote,
-    server: Server,
-    monkeypatch: pytest.MonkeyPatch,
-    faults: list[int | str],
-) -> None:
-    with_archive(tiny, server, tar(TOP), monkeypatch)
-    server.faults["/archive"] = faults
-    assert contents(fetch(NAME)) == FILES
-
-
-def test_only_what_the_archive_has_wrong_or_lacks_is_asked_for_alone(
-    tiny: Remote, server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    members = {**TOP, f"set-0123abc/{ONE}": b"wrong"}
-    del members["set-0123abc/empty.txt"]
-    with_archive(tiny, server, tar(members), monkeypatch)
-    assert contents(fetch(NAME)) == FILES
-    asked = sorted(path for path, _ in server.requests)
-    assert asked == ["/archive", "/files/empty.txt", f"/files/{ONE}"]
-
-
-def test_the_archive_is_the_way_out_when_a_file_fails(
-    tiny: Remote, server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with_archive(tiny, server, tar(TOP), monkeypatch, first=False)
-    server.fail("other")
-    assert contents(fetch(NAME)) == FILES
-    assert server.requests[-1] == ("/archive", None)
-
-
-def test_when_both_ways_fail_both_are_told(
-    tiny: Remote, server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    with_archive(tiny, server, b"no archive", monkeypatch)
-    server.fail("other")
-    fails(ArchiveError, "/archive is damaged", "; then ", ONE, "wanted sha256")
-    assert not finished(tmp_path / "cache")
-
-
-def link(name: str, target: str, kind: bytes = tarfile.SYMTYPE) -> tarfile.TarInfo:
-    member = tarfile.TarInfo(name)
-    member.type, member.linkname = kind, target
-    return member
-
-
-def test_no_archive_writes_outside_its_folder(
-    tiny: Remote, server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    hostile = {
-        "../../evil": b"1",
-        "top/../../../evil": b"2",
-        f"{tmp_path}/evil": b"3",
-        "top/train/../../evil": b"4",
-    }
-    links = [link("top/train", "/"), link("top/evil", "/", tarfile.LNKTYPE)]
-    with_archive(tiny, server, tar({**hostile, **TOP}, *links), monkeypatch)
-    folder = fetch(NAME)
-    assert contents(folder) == FILES
-    assert not list(tmp_path.rglob("evil"))
-    assert not [file for file in folder.rglob("*") if file.is_symlink()]
-
-
-def test_a_link_in_place_of_a_file_is_not_followed(
-    tiny: Remote, server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    members = dict(TOP)
-    del members[f"set-0123abc/{ONE}"]
-    packed = tar(members, link(f"set-0123abc/{ONE}", "/etc/hostname"))
-    with_archive(tiny, server, packed, monkeypatch)
-    folder = fetch(NAME)
-    assert contents(folder) == FILES
-    assert not (folder / ONE).is_symlink()
-    assert server.asked() == [None]
-
-
-@pytest.mark.parametrize("pack", [tar, zipped])
-def test_an_archive_that_unpacks_to_too_much_is_stopped(
-    tiny: Remote,
-    server: Server,
-    monkeypatch: pytest.MonkeyPatch,
-    pack: Callable[[dict[str, bytes]], bytes],
-) -> None:
-    packed = pack({"top/bomb": bytes(500_000), **TOP})
-    assert len(packed) < 400_000
-    monkeypatch.setattr(sources, "MAX_BYTES", 400_000)
-    with_archive(tiny, server, packed, monkeypatch)
-    server.fail(404)
-    fails(ArchiveError, "wanted at most 400,000 bytes")
-
-
 # A disk that is full, a folder that may not be written
 
 
@@ -652,7 +347,7 @@ def test_a_write_that_finds_the_disk_full_leaves_nothing_to_be_used(
         write = disk_full
 
     def open_full(path: Path, mode: str = "r", **options: Any) -> IO[Any]:
-        full = path.name == "one.jpg.part" and mode == "wb"
+        full = path.name == "one.jpg" and mode == "wb"
         return Full(path, mode) if full else open(path, mode, **options)  # noqa: PTH123
 
     with monkeypatch.context() as patch:
@@ -717,54 +412,3 @@ def test_a_damaged_manifest_stops_before_any_request(
     with pytest.raises(ManifestError, match=r"tiny-set\.sha256\.tsv, line 1"):
         fetch(NAME)
     assert not server.requests
-
-
-# Progress
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
-def on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
-    """Not a fixture: pytest sets its own stderr again when the test itself begins."""
-    terminal = Terminal()
-    monkeypatch.setattr(sys, "stderr", terminal)
-    return terminal
-
-
-def test_nothing_is_printed_where_there_is_no_terminal(
-    tiny: Remote, capfd: pytest.CaptureFixture[str]
-) -> None:
-    fetch(NAME)
-    assert capfd.readouterr() == ("", "")
-
-
-def test_a_terminal_sees_the_name_and_the_bytes(
-    tiny: Remote, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    terminal = on_a_terminal(monkeypatch)
-    fetch(NAME)
-    assert NAME in terminal.getvalue()
-    assert "310.2/310.2 kB" in terminal.getvalue()
-
-
-@pytest.mark.parametrize("variable", ["CI", None])
-def test_neither_ci_nor_progress_false_shows_a_bar(
-    tiny: Remote, monkeypatch: pytest.MonkeyPatch, variable: str | None
-) -> None:
-    terminal = on_a_terminal(monkeypatch)
-    if variable:
-        monkeypatch.setenv(variable, "true")
-    fetch(NAME, progress=bool(variable))
-    assert terminal.getvalue() == ""
-
-
-def test_a_bar_of_unknown_length_follows_an_archive(
-    tiny: Remote, server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with_archive(tiny, server, tar(TOP), monkeypatch)
-    terminal = on_a_terminal(monkeypatch)
-    fetch(NAME)
-    assert NAME in terminal.getvalue()
