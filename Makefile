@@ -40,5 +40,5 @@ bench: $(READY)  ## Timed comparisons with other libraries, side by side
 serve: book  ## Build, then show the site on http://127.0.0.1:8000
 	$(BIN)/python -m http.server 8000 --bind 127.0.0.1 --directory _build/html
 
-clean:  ## Remove the site and all runs; the .venv stays
+clean:  ## Remove the site and its runs; .venv and CVLIB_RUNS stay
 	rm -rf _build

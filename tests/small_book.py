@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from cvlib.book.chapters import get_chapter
+from cvlib.book.runs import Job, make_job
+
 TOC = """\
 format: jb-book
 root: book/index
@@ -75,19 +78,26 @@ cvlib.record(accuracy=epochs / 4 + seed / 100)
 ```
 """
 
+PAGE = "book/part/one.md"
 RunCommand = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
-def book(tmp_path: Path) -> Path:
-    """The root of a fresh small book."""
+def book(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The root of a fresh small book, whose runs are stored inside it."""
+    monkeypatch.delenv("CVLIB_RUNS", raising=False)
+    return write_book(tmp_path)
+
+
+def write_book(folder: Path) -> Path:
+    """The small book, written to a folder."""
     pages = {"_toc.yml": TOC, "_config.yml": CONFIG, "book/index.md": INDEX}
     pages |= {"book/part/one.md": CHAPTER, "book/part/two.md": CHAPTER}
     for name, text in pages.items():
-        path = tmp_path / name
+        path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, "utf8")
-    return tmp_path
+    return folder
 
 
 @pytest.fixture
@@ -112,3 +122,14 @@ def edit(path: Path, old: str, new: str) -> None:
     text = path.read_text("utf8")
     assert text.count(old) == 1
     path.write_text(text.replace(old, new), "utf8")
+
+
+def job_of(book: Path, **overrides: object) -> Job:
+    """The job of the small book's first chapter."""
+    return make_job(book, get_chapter(book, "part/one"), overrides=overrides)
+
+
+def with_code(book: Path, code: str) -> Job:
+    """The job of that chapter with one more line of code in its last cell."""
+    edit(book / PAGE, "cvlib.record(", f"{code}\ncvlib.record(")
+    return job_of(book)

