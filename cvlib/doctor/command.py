@@ -22,7 +22,9 @@ app = typer.Typer(pretty_exceptions_enable=False)
 
 @app.command("doctor")
 def doctor(
-    path: Annotated[str, typer.Argument(help="a folder, or a data set's name")],
+    path: Annotated[
+        str, typer.Argument(help="a folder, annotations, or a data set's name")
+    ],
     deep: Annotated[
         bool, typer.Option(help="Ask a model which labels look wrong, too.")
     ] = False,
@@ -39,12 +41,11 @@ def doctor(
 
     The exit code is 0 without errors, 1 with errors, 2 when PATH cannot be examined.
     """
-    from cvlib.datasets.download import fetch
     from cvlib.datasets.registry import DatasetError
     from cvlib.doctor.examine import examine
 
     try:
-        report = examine(fetch(path), deep=deep, progress=True)
+        report = examine(path, deep=deep, progress=True)
         if html is not None:
             report.write_html(html)
         if fix is not None:

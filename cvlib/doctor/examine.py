@@ -15,20 +15,21 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
 
+from cvlib.datasets import fetch, formats
 from cvlib.datasets.formats.folder import Folder
 from cvlib.datasets.formats.index_masks import is_mask
+from cvlib.datasets.loading import with_kept_splits
+from cvlib.datasets.places import resolve
 from cvlib.datasets.registry import DatasetError
+from cvlib.doctor import duplicates, labels
+from cvlib.doctor.files import Facts, look_at_all
 from cvlib.doctor.report import Report
-from cvlib.samples import ImageSet, Problem
+from cvlib.samples import IMAGE_SUFFIXES, ImageSet, Problem, Sample
 
-__all__ = ["Report", "examine"]
-
-T = TypeVar("T")
 # What phones, cameras and drawing programs save, and this book's tools do not read.
 OTHER_SUFFIXES = (
     *(".heic", ".heif", ".avif", ".jxl", ".jp2", ".jfif", ".psd", ".svg"),
@@ -37,79 +38,97 @@ OTHER_SUFFIXES = (
 
 
 def examine(
-    folder: str | Path,
+    data: str | Path,
     *,
     deep: bool = False,
     workers: int | None = None,
     progress: bool = False,
 ) -> Report:
-    """Look at every image and annotation of a folder; writes nothing, anywhere.
+    """Look at every image and annotation of a data set; writes nothing, anywhere.
 
+    data: what `load` takes: a registered name, a folder of yours, or the annotation
+        file to read in it.
     deep: also ask a model which labels look wrong (minutes; needs cleanlab).
     workers: threads that decode, by default one a core.
     progress: a bar on standard error.
 
-    Raises DatasetError for a path that is no folder. Used in
-    book/data/check-your-data.
+    Raises DatasetError for what is none of these. Used in book/data/check-your-data.
     """
-    from cvlib.doctor import duplicates, files, labels
-
     started = time.perf_counter()
-    root = Path(folder).expanduser()
-    if not root.is_dir():
-        what = "a file" if root.exists() else "nothing"
-        raise DatasetError(f"wanted a folder, found {what} at {root}")
+    path = _place(data)
+    root = path if path.is_dir() else path.parent
     problems: list[Problem] = []
-    found = _read(root, problems)
-    problems += _not_read(root)
-    painted = found is not None and found.format == "index-masks"
-    images = Folder(root, problems).images  # notes links that lead out, and has none
-    paths = [root / name for name in images if not (painted and is_mask(name))]
-    if not paths:
-        problems.append(Problem("nothing-read", (root,), "holds no image"))
-    looks = files.look_at_all(paths, workers=workers or os.cpu_count() or 1)
-    facts = list(_shown(looks, len(paths)) if progress else looks)
-    # A reader needs the header only, and would name the same file once more.
+    found = _read(path, problems)
+    images = _images(root, found, problems)
+    facts = _looks(images, workers=workers, progress=progress)
     broken = {one.path for one in facts if one.thumb is None}
-    problems = [
-        p for p in problems if p.kind != "unreadable" or p.paths[0] not in broken
-    ]
-    problems += [problem for one in facts for problem in one.problems]
-    copies = duplicates.find_copies(facts)
-    problems += _told(copies, found, "duplicate-exact", "the same bytes")
-    near = duplicates.find_near_copies(facts)
-    problems += _told(near, found, "duplicate-near", "the same picture")
+    # A reader needs the header only, and would name the same file once more.
+    known = [p for p in problems if p.kind != "unreadable" or p.paths[0] not in broken]
+    known += [problem for one in facts for problem in one.problems]
+    known += [*_not_read(root), *_copies(facts, found)]
     if found is not None:
-        problems += [*labels.check_classes(found), *labels.check_objects(found)]
-        problems += labels.suspect_labels(found, broken) if deep else []
-    return Report(
-        root,
-        found.format if found is not None else "no known format",
-        len(paths),
-        sum(len(s.labels) for s in found.samples) if found else 0,
-        labels.counted(found) if found else {},
-        _sorted(problems),
-        time.perf_counter() - started,
-        found,
-    )
+        known += [*labels.check_classes(found), *labels.check_objects(found)]
+        known += labels.suspect_labels(found, broken) if deep else []
+    seconds = time.perf_counter() - started
+    return Report(root, len(images), _sorted(known), seconds, found)
 
 
-def _read(root: Path, problems: list[Problem]) -> ImageSet | None:
-    from cvlib.datasets import formats
-    from cvlib.datasets.loading import with_kept_splits
+def _place(data: str | Path) -> Path:
+    """The folder or the annotation file that is meant."""
+    known = resolve(data)
+    if not (isinstance(known, Path) and known.is_file()):
+        return fetch(data)
+    if known.name.lower().endswith(IMAGE_SUFFIXES):
+        raise DatasetError(
+            f"{known} is one image; wanted a folder, an annotation file or the name of "
+            "a data set"
+        )
+    return known
 
+
+def _read(path: Path, problems: list[Problem]) -> ImageSet | None:
+    """The images with annotations and kept splits; None in no known format."""
     try:
-        found = formats.read(root, problems=problems)
+        found = formats.read(path, problems=problems)
     except DatasetError as error:
+        if path.is_file():
+            raise
         said = f"is read as images without annotations: {str(error).splitlines()[0]}"
-        problems.append(Problem("unrecognised", (root,), said))
+        problems.append(Problem("unrecognised", (path,), said))
         return None
     try:
         return with_kept_splits(found)
     except DatasetError as error:
-        place = (root / "splits.csv",)
+        place = (found.root / "splits.csv",)
         problems.append(Problem("splits-unreadable", place, str(error)))
         return found
+
+
+def _images(root: Path, found: ImageSet | None, problems: list[Problem]) -> list[Path]:
+    """Every image file that is a picture; index masks are none.
+
+    Links that lead out are noted and left, as is that there is no image at all.
+    """
+    painted = found is not None and found.format == "index-masks"
+    names = Folder(root, problems).images
+    paths = [root / name for name in names if not (painted and is_mask(name))]
+    if not paths:
+        problems.append(Problem("nothing-read", (root,), "holds no image"))
+    return paths
+
+
+def _looks(paths: list[Path], *, workers: int | None, progress: bool) -> list[Facts]:
+    """The facts of every file, with a bar where one is asked for and can be seen."""
+    looks = look_at_all(paths, workers=workers or os.cpu_count() or 1)
+    if not progress:
+        return list(looks)
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    hidden = not console.is_terminal
+    shown = track(looks, "Looking", total=len(paths), console=console, disable=hidden)
+    return list(shown)
 
 
 def _not_read(root: Path) -> Iterator[Problem]:
@@ -133,35 +152,34 @@ def _not_read(root: Path) -> Iterator[Problem]:
         yield Problem("not-read", (Path(error.filename),), said)
 
 
+def _copies(facts: list[Facts], found: ImageSet | None) -> Iterator[Problem]:
+    """Problems of the same picture twice."""
+    known = {s.path: s for s in found} if found else {}
+    names = found.class_names if found else ()
+    exact = duplicates.find_copies(facts)
+    groups = [("duplicate-exact", "the same bytes", one) for one in exact]
+    near = duplicates.find_near_copies(facts)
+    groups += [("duplicate-near", "the same picture", one) for one in near]
+    for kind, what, paths in groups:
+        own = [known[path] for path in paths if path in known]
+        yield from _told(kind, f"{len(paths)} files show {what}", paths, own, names)
+
+
 def _told(
-    groups: Iterable[list[Path]], found: ImageSet | None, kind: str, what: str
+    kind: str, said: str, paths: list[Path], own: list[Sample], names: tuple[str, ...]
 ) -> Iterator[Problem]:
-    """A problem for each group of copies: worst when they cross splits or classes."""
-    known = {s.path: s for s in found.samples} if found else {}
-    for group in groups:
-        own = [known[path] for path in group if path in known]
-        splits = sorted({s.split for s in own if s.split})
-        labels = {tuple(s.labels.tolist()) for s in own if s.boxes is None}
-        said = f"{len(group)} files show {what}"
-        if len(labels) > 1 and found:
-            names = [" ".join(found.class_names[i] for i in label) for label in labels]
-            text = f"{said} under different labels: {', '.join(sorted(names))}"
-            yield Problem("duplicate-conflicting", tuple(group), text)
-        if len(splits) > 1:
-            text = f"{said}, in {' and '.join(splits)}"
-            yield Problem("duplicate-across-splits", tuple(group), text)
-        if len(labels) < 2 and len(splits) < 2:
-            yield Problem(kind, tuple(group), said, "warning")
-
-
-def _shown(looks: Iterable[T], total: int) -> Iterator[T]:
-    from rich.console import Console
-    from rich.progress import track
-
-    console = Console(stderr=True)
-    yield from track(
-        looks, "Looking", total=total, console=console, disable=not console.is_terminal
-    )
+    """A group of copies: worst when they cross splits or classes."""
+    splits = sorted({s.split for s in own if s.split})
+    given = {tuple(s.labels.tolist()) for s in own if s.boxes is None}
+    if len(given) > 1:
+        other = sorted(" ".join(names[i] for i in label) for label in given)
+        text = f"{said} under different labels: {', '.join(other)}"
+        yield Problem("duplicate-conflicting", tuple(paths), text)
+    if len(splits) > 1:
+        text = f"{said}, in {' and '.join(splits)}"
+        yield Problem("duplicate-across-splits", tuple(paths), text)
+    if len(given) < 2 and len(splits) < 2:
+        yield Problem(kind, tuple(paths), said, "warning")
 
 
 def _sorted(problems: list[Problem]) -> tuple[Problem, ...]:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from cvlib.boxes import ious
-from cvlib.datasets.groups import parted_groups
+from cvlib.datasets.groups import grouped, parted_groups
 from cvlib.datasets.registry import DatasetError
 from cvlib.intervals import wilson_interval
-from cvlib.samples import SPLITS, ImageSet, Problem, Sample
+from cvlib.masks import Floats
+from cvlib.samples import SPLITS, ImageSet, Labels, Problem, Sample
 
 RATIO = 10  # the largest class to the smallest
+FOLDS = 5  # of the cross-validation that judges labels
 HALF_WIDTH = 0.05  # of the interval on accuracy that a test set must allow
 
 
@@ -56,10 +58,12 @@ def check_objects(found: ImageSet) -> Iterator[Problem]:
 
 
 def suspect_labels(found: ImageSet, broken: set[Path]) -> Iterator[Problem]:
-    """Labels that a model trained on the other images would not give.
+    """Labels that a model trained on images of other things would not give.
 
     Cross-validated probabilities of a linear model on embeddings, judged by cleanlab's
-    confident learning (Northcutt et al., JAIR 2021). For sets of one label an image.
+    confident learning (Northcutt et al., JAIR 2021). Folds draw groups: a thing whose
+    label is wrong in all its pictures would vouch for itself. For sets of one label an
+    image; classes of fewer than FOLDS groups are not judged, which is said.
     """
     try:
         from cleanlab.filter import find_label_issues
@@ -67,30 +71,58 @@ def suspect_labels(found: ImageSet, broken: set[Path]) -> Iterator[Problem]:
         raise DatasetError(
             "--deep needs cleanlab: pip install 'cvlib-book[doctor]'"
         ) from error
+    single = [s for s in found if len(s.labels) == 1 and s.boxes is None]
+    readable = grouped(found.having(s for s in single if s.path not in broken))
+    judged, few = _with_groups(readable)
+    if few:
+        said = f"labels of {', '.join(few)} are not judged: that takes {FOLDS} groups "
+        said += f"of each class, and a second class ({readable.grouping})"
+        yield Problem("label-unjudged", (found.root,), said, "warning")
+    if not judged:
+        return
+    known, labels = np.unique([int(s.labels[0]) for s in judged], return_inverse=True)
+    given = _probabilities(judged, labels)
+    for index in find_label_issues(
+        labels, given, return_indices_ranked_by="self_confidence"
+    ):
+        likely = found.class_names[known[given[index].argmax()]]
+        stated = found.class_names[known[labels[index]]]
+        said = f"is labelled {stated!r}, looks like {likely!r}"
+        said += f" ({given[index].max():.0%})"
+        yield Problem("label-suspect", (judged[index].path,), said, "warning")
+
+
+def _with_groups(images: ImageSet) -> tuple[ImageSet, list[str]]:
+    """The images of classes with enough groups, and the names of the other classes."""
+    groups: dict[int, set[str]] = defaultdict(set)
+    for sample, group in zip(images, images.groups, strict=True):
+        groups[int(sample.labels[0])].add(group)
+    enough = {label for label, own in groups.items() if len(own) >= FOLDS}
+    enough = enough if len(enough) > 1 else set()
+    few = [images.class_names[label] for label in sorted(groups.keys() - enough)]
+    return images.having(s for s in images if int(s.labels[0]) in enough), few
+
+
+def _probabilities(images: ImageSet, labels: Labels) -> Floats:
+    """[N, classes]: what a model says of each image that saw none of its group."""
     from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import cross_val_predict
+    from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 
     from cvlib.backbones import load_backbone
     from cvlib.embeddings import embed
 
-    known = [s for s in found.samples if s.path not in broken]
-    own = [s for s in known if len(s.labels) == 1 and s.boxes is None]
-    labels = np.array([int(s.labels[0]) for s in own])
-    if len(own) < 20 or min(np.bincount(labels, minlength=1)[np.unique(labels)]) < 5:
-        return
-    names, labels = np.unique(labels, return_inverse=True)
-    embeddings = embed([s.path for s in own], load_backbone()).numpy()
+    embeddings = embed(images.paths, load_backbone()).numpy()
     model = LogisticRegression(C=100, max_iter=1000)  # embeddings have unit length
-    given = cross_val_predict(model, embeddings, labels, method="predict_proba")
-    for index in find_label_issues(
-        labels, given, return_indices_ranked_by="self_confidence"
-    ):
-        likely = found.class_names[names[given[index].argmax()]]
-        stated = found.class_names[names[labels[index]]]
-        said = (
-            f"is labelled {stated!r}, looks like {likely!r} ({given[index].max():.0%})"
-        )
-        yield Problem("label-suspect", (own[index].path,), said, "warning")
+    folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0)
+    given: Floats = cross_val_predict(
+        model,
+        embeddings,
+        labels,
+        groups=images.groups,
+        cv=folds,
+        method="predict_proba",
+    )
+    return given
 
 
 def _check_test_size(found: ImageSet) -> Iterator[Problem]:
@@ -134,8 +166,3 @@ def _empty(sample: Sample) -> Iterator[Problem]:
         if not pixels:
             said = f"mask {index} has no pixel"
             yield Problem("mask-empty", (sample.path,), said, "warning", index)
-
-
-def counted(found: ImageSet) -> dict[str, int]:
-    """Images in each split, "" for those without."""
-    return dict(Counter(sample.split for sample in found.samples))

@@ -10,7 +10,7 @@ import csv
 import io
 import json
 import warnings
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -30,16 +30,32 @@ DROPPING = {
 
 @dataclass(frozen=True)
 class Report:
-    """The result of `examine`: counts, and problems with errors first."""
+    """The result of `examine`: counts, and problems with errors first.
+
+    images: how many image files there are; found: the annotated ones, None where the
+        folder is in no known format.
+    """
 
     root: Path
-    format: str
     images: int
-    objects: int
-    splits: dict[str, int]
-    problems: tuple[Problem, ...]
+    problems: tuple[Problem, ...] = field(repr=False)
     seconds: float
     found: ImageSet | None = field(default=None, repr=False)
+
+    @property
+    def format(self) -> str:
+        """What the folder was read as."""
+        return self.found.format if self.found is not None else "no known format"
+
+    @property
+    def objects(self) -> int:
+        """How many labels there are, of images or of objects in them."""
+        return sum(len(sample.labels) for sample in self.found or ())
+
+    @property
+    def splits(self) -> dict[str, int]:
+        """Images in each split, "" for those without."""
+        return dict(Counter(sample.split for sample in self.found or ()))
 
     @property
     def errors(self) -> int:
@@ -108,9 +124,7 @@ class Report:
         if any(sample.boxes is not None for sample in kept.samples):
             from cvlib.datasets.formats import coco
 
-            document = coco.document(kept)
-            for image, sample in zip(document["images"], kept.samples, strict=True):
-                image["file_name"] = self.name(sample.path)
+            document = coco.document(kept, [self.name(path) for path in kept.paths])
             _write(self.root, out / "annotations.json", json.dumps(document))
         else:
             _write(self.root, out / "images.csv", self._table(kept))

@@ -163,8 +163,29 @@ def test_a_folder_without_a_format_is_still_looked_at(tmp_path: Path):
 
 
 def test_no_folder_is_an_error(tmp_path: Path):
-    with pytest.raises(DatasetError, match="wanted a folder, found nothing"):
+    with pytest.raises(DatasetError, match="wanted a folder at"):
         examine(tmp_path / "missing")
+    with pytest.raises(DatasetError, match="is one image"):
+        examine(image_file(tmp_path / "a.jpg"))
+
+
+def test_a_name_is_the_data_set_as_load_has_it(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(fetch("pantry/products").parents[1])
+    report = examine("pantry/products")
+    assert report.root == fetch("pantry/products")
+    assert (report.format, report.splits["test"]) == ("classes", 320)
+
+
+def test_annotations_may_be_named_in_place_of_their_folder(tmp_path: Path):
+    drawn = {"a.png": ([((5, 5, 9, 9), 0)], "train")}
+    root = formats.write(boxed(tmp_path / "in", drawn), tmp_path / "set", format="coco")
+    sheet = root / "annotations" / "train.json"
+    moved = sheet.rename(root / "mine.json")
+    report = examine(moved)
+    assert (report.root, report.format, report.objects) == (root, "coco", 1)
+    (root / "notes.json").write_text("{}")
+    with pytest.raises(DatasetError, match="no known format"):
+        examine(root / "notes.json")
 
 
 def test_an_empty_mask_is_noted(tmp_path: Path):

@@ -1,10 +1,14 @@
 """What annotations say that cannot be right."""
 
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from cvlib.datasets import DatasetError
 from cvlib.doctor import labels
 from cvlib.samples import ImageSet, Sample
 
@@ -71,3 +75,63 @@ def test_two_boxes_of_two_classes_may_share_a_place():
     sample = Sample(Path("a.jpg"), (9, 9), np.array([0, 1]), box)
     found = ImageSet(Path("set"), "coco", ("mug", "jar"), (sample,))
     assert list(labels.check_objects(found)) == []
+
+
+def things(counts: dict[str, int], *, wrong: str = "") -> ImageSet:
+    """Four pictures of each thing, of classes by their counts of things.
+
+    The things of group `wrong` are labelled as the other class.
+    """
+    names = tuple(counts)
+    samples = []
+    for label, (name, count) in enumerate(counts.items()):
+        for number in range(count):
+            thing = f"{name}-{number}"
+            own = np.array([1 - label if thing == wrong else label])
+            paths = [Path(f"set/{thing}-{i}.jpg") for i in range(4)]
+            samples += [Sample(path, (9, 9), own, group=thing) for path in paths]
+    return ImageSet(Path("set"), "classes", names, tuple(samples))
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Embeddings that show the true class weakly, and the single thing clearly."""
+
+    def embed(paths: list[Path], _: object) -> torch.Tensor:
+        shown = [path.stem.rpartition("-")[0] for path in paths]
+        order = sorted(set(shown))
+        found = torch.zeros(len(paths), 2 + len(order))
+        for row, thing in zip(found, shown, strict=True):
+            row[0 if thing.startswith("mug") else 1] = 0.5
+            row[2 + order.index(thing)] = 1
+        return torch.nn.functional.normalize(found)
+
+    monkeypatch.setattr("cvlib.embeddings.embed", embed)
+    monkeypatch.setattr("cvlib.backbones.load_backbone", lambda: None)
+
+
+def test_a_thing_that_is_wrong_in_all_its_pictures_does_not_vouch_for_itself(seen):
+    found = things({"mug": 8, "jar": 8}, wrong="mug-3")
+    problems = list(labels.suspect_labels(found, broken=set()))
+    assert {p.paths[0].stem for p in problems} == {f"mug-3-{i}" for i in range(4)}
+    assert "is labelled 'jar', looks like 'mug'" in problems[0].message
+
+
+def test_classes_of_few_things_are_not_judged_and_named(seen):
+    found = things({"mug": 8, "jar": 8})
+    more = things({"mug": 0, "jar": 0, "cup": 4})
+    found = replace(found, class_names=more.class_names, samples=(*found, *more))
+    (problem,) = labels.suspect_labels(found, broken=set())
+    assert (problem.kind, problem.severity) == ("label-unjudged", "warning")
+    assert "labels of cup are not judged: that takes 5 groups" in problem.message
+
+
+def test_one_class_alone_is_not_judged(seen):
+    (problem,) = labels.suspect_labels(things({"mug": 9}), broken=set())
+    assert "labels of mug are not judged" in problem.message
+
+
+def test_without_cleanlab_the_extra_is_named(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "cleanlab.filter", None)
+    with pytest.raises(DatasetError, match=r"needs cleanlab.*cvlib-book\[doctor\]"):
+        list(labels.suspect_labels(things({"mug": 9}), broken=set()))

@@ -83,7 +83,7 @@ def test_a_cleaned_list_drops_clips_and_says_why(report: Report, tmp_path: Path)
 
 def found_by_hand(samples: list[Sample], *problems: Problem) -> Report:
     found = ImageSet(Path("set"), "coco", ("mug",), tuple(samples))
-    return Report(Path("set"), "coco", len(samples), 0, {}, problems, 0.0, found)
+    return Report(Path("set"), len(samples), problems, 0.0, found)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -72,22 +72,68 @@ def read(folder: Folder) -> ImageSet:
 def write(image_set: ImageSet, out: Path) -> dict[str, str]:
     """One JSON a split below `annotations/`; returns image path → name in `out`."""
     placed: dict[str, str] = {}
-    sheets: dict[str, list[tuple[str, Sample]]] = defaultdict(list)
+    sheets: dict[str, list[Sample]] = defaultdict(list)
     for name, sample in zip(flat_names(image_set), image_set.samples, strict=True):
         split = sample.split or "all"
         placed[str(sample.path)] = f"images/{split}/{name}"
-        sheets[split].append((f"images/{split}/{name}", sample))
+        sheets[split].append(sample)
     (out / "annotations").mkdir(parents=True)
-    for split, entries in sheets.items():
-        text = json.dumps(_document(image_set, entries), ensure_ascii=False)
+    for split, samples in sheets.items():
+        names = [placed[str(sample.path)] for sample in samples]
+        text = json.dumps(
+            document(image_set.having(samples), names), ensure_ascii=False
+        )
         (out / "annotations" / f"{split}.json").write_text(text, "utf8")
     return placed
 
 
-def document(image_set: ImageSet) -> Entry:
-    """The whole set as one COCO document, its images under their own names."""
-    names = flat_names(image_set)
-    return _document(image_set, list(zip(names, image_set.samples, strict=True)))
+def document(image_set: ImageSet, names: Sequence[str]) -> Entry:
+    """A set as one COCO document, its images under these names.
+
+    Raises FormatError for labels without boxes and masks.
+    """
+    bare = [
+        s for s in image_set if len(s.labels) and s.boxes is None and s.rles is None
+    ]
+    if bare:
+        raise FormatError(
+            f"COCO holds boxes or masks, {relative_path(image_set, bare[0])} has "
+            "neither; write tags, or a folder a class"
+        )
+    annotations: list[Entry] = []
+    for image_id, sample in enumerate(image_set, start=1):
+        for index in range(len(sample.labels)):
+            ids = {"id": len(annotations) + 1, "image_id": image_id}
+            annotations.append(ids | _annotation(sample, index))
+    pairs = zip(names, image_set, strict=True)
+    return {
+        "images": [_image(i, *pair) for i, pair in enumerate(pairs, start=1)],
+        "annotations": annotations,
+        "categories": _category_entries(image_set),
+    }
+
+
+def _image(image_id: int, name: str, sample: Sample) -> Entry:
+    height, width = sample.canvas_size
+    known = {"split": sample.split, "group": sample.group}
+    return {
+        "id": image_id,
+        "file_name": name,
+        "width": width,
+        "height": height,
+        **{key: value for key, value in known.items() if value},
+    }
+
+
+def _category_entries(image_set: ImageSet) -> list[Entry]:
+    extra: Entry = {}
+    if image_set.keypoint_names:
+        extra = {"keypoints": image_set.keypoint_names, "skeleton": []}
+        extra |= {"flip_pairs": image_set.flip_pairs}
+    return [
+        {"id": number, "name": name, **extra}
+        for number, name in enumerate(image_set.class_names, start=1)
+    ]
 
 
 def _sheets(folder: Folder) -> list[str]:
@@ -322,35 +368,6 @@ def _xyxy(box: list[float]) -> list[float]:
 
 def _whole(value: Any) -> int:
     return value if isinstance(value, int) else 0
-
-
-def _document(image_set: ImageSet, entries: list[tuple[str, Sample]]) -> Entry:
-    labelled = [s for _, s in entries if len(s.labels)]
-    bare = [s for s in labelled if s.boxes is None and s.rles is None]
-    if bare:
-        raise FormatError(
-            f"COCO holds boxes or masks, {relative_path(image_set, bare[0])} has "
-            "neither; write tags, or a folder a class"
-        )
-    images: list[Entry] = []
-    annotations: list[Entry] = []
-    for image_id, (name, sample) in enumerate(entries, start=1):
-        height, width = sample.canvas_size
-        image = {"id": image_id, "file_name": name, "width": width, "height": height}
-        known = {"split": sample.split, "group": sample.group}
-        images.append(image | {k: v for k, v in known.items() if v})
-        for index in range(len(sample.labels)):
-            ids = {"id": len(annotations) + 1, "image_id": image_id}
-            annotations.append(ids | _annotation(sample, index))
-    extra: Entry = {}
-    if image_set.keypoint_names:
-        extra = {"keypoints": image_set.keypoint_names, "skeleton": []}
-        extra |= {"flip_pairs": image_set.flip_pairs}
-    categories = [
-        {"id": number, "name": name, **extra}
-        for number, name in enumerate(image_set.class_names, start=1)
-    ]
-    return {"images": images, "annotations": annotations, "categories": categories}
 
 
 def _annotation(sample: Sample, index: int) -> Entry:
