@@ -4,11 +4,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import nbformat
 import pytest
 
 from cvlib.book.chapters import get_chapter
-from cvlib.book.runs import Job, make_job
+from cvlib.book.runs import Job, Run, make_job
 
 TOC = """\
 format: jb-book
@@ -115,6 +117,28 @@ def command(book: Path) -> RunCommand:
         )
 
     return run
+
+
+def plant_run(root: Path, name: str, record: dict[str, float], **changed: Any) -> Run:
+    """A stored run that recorded `record`, as if the chapter had been executed."""
+    job = make_job(root, get_chapter(root, name), overrides=changed)
+    notebook = nbformat.from_dict(job.chapter.notebook)
+    machine = {"accelerator": "none", "threads": 1, "cpu": "planted", "commit": "none"}
+    notebook.metadata["language_info"] = {"name": "python"}
+    notebook.metadata["cvlib_run"] = {
+        "chapter": name,
+        "profile": job.profile,
+        "key": job.key,
+        "parameters": job.parameters,
+        "record": record,
+        "seconds": 1.0,
+        "memory_mb": 100.0,
+        "started": "2026-11-26T00:00:00+00:00",
+        "environment": {**machine, "versions": {}},
+    }
+    job.path.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(notebook, job.path)
+    return Run(job.path)
 
 
 def edit(path: Path, old: str, new: str) -> None:

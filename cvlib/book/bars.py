@@ -1,20 +1,27 @@
 """Bars: what a run's record must reach, and the bands that say where a bar may stand.
 
 A bar is one-sided (`at_least` or `at_most`). A band is the spread of a metric over
-seeds; `cvlib book calibrate` writes it beside the chapter as `<chapter>.bands.json`.
+seeds; `cvlib book calibrate` measures it and the chapter's ledger keeps it. A bar
+stands outside its band, by a margin of a tenth of the band's width at least. A run
+outside a band is news; further outside than the band is wide, the band is stale.
 """
 
 from __future__ import annotations
 
-import json
+import re
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from cvlib.files import write_text
+MARGIN = 0.1  # of a band's width, between the band and a bar
+
+# Times, rates and memory are the machine's: no band holds them on another one.
+_OF_THE_MACHINE = re.compile(
+    r"(?:^|_)(?:seconds?|ms|milliseconds|minutes|latency|memory|speed(?:_?up)?)(?:_|$)"
+    r"|^rate_"
+)
 
 
 class Bar(BaseModel):
@@ -79,36 +86,69 @@ class Band:
         """The band of `values`, one a seed."""
         return cls(min(values), statistics.median(values), max(values), len(values))
 
+    @property
+    def width(self) -> float:
+        """From low to high; nought where no seed changes the metric."""
+        return self.high - self.low
+
     def leaves_room_for(self, bar: Bar) -> bool:
-        """Whether `bar` stands outside the band: no calibrated seed fails it."""
-        return bar.met_by(self.low) and bar.met_by(self.high)
+        """Whether `bar` stands outside the band, by a tenth of its width or more."""
+        room = MARGIN * self.width
+        return bar.met_by(self.low - room) and bar.met_by(self.high + room)
+
+    def distance(self, value: float) -> float:
+        """How far `value` is outside the band; nought within it."""
+        away = max(self.low - value, value - self.high, 0.0)
+        # The last digits are another processor's order of adding up, and no news.
+        return 0.0 if away <= 1e-5 * max(abs(self.low), abs(self.high)) else away
+
+    def is_stale_by(self, value: float) -> bool:
+        """Whether `value` is further outside than the band is wide.
+
+        A band that no seed widens is taken to be two percent of its median wide.
+        """
+        return self.distance(value) > max(self.width, 0.02 * abs(self.median))
+
+
+@dataclass(frozen=True)
+class Stray:
+    """A metric of a run that is outside its band; `stale` when far outside."""
+
+    metric: str
+    value: float
+    band: Band
+
+    @property
+    def stale(self) -> bool:
+        """Whether the band is stale, or the result is news."""
+        return self.band.is_stale_by(self.value)
+
+    def __str__(self) -> str:
+        text = f"{self.metric} {self.value:.4g}, band {self.band.low:.4g} to "
+        text += f"{self.band.high:.4g}: "
+        return text + ("stale band, or news" if self.stale else "outside")
+
+
+def find_strays(record: dict[str, float], bands: dict[str, Band]) -> list[Stray]:
+    """What a run measured outside its bands; times are not judged so."""
+    return [
+        Stray(metric, record[metric], band)
+        for metric, band in bands.items()
+        if metric in record
+        and not is_of_the_machine(metric)
+        and band.distance(record[metric])
+    ]
+
+
+def is_of_the_machine(metric: str) -> bool:
+    """Whether a metric is a time, a rate or memory, by its name: `train_seconds`.
+
+    A name of parts that hold `seconds`, `ms`, `minutes`, `latency`, `memory` or
+    `speed`, `speedup`, `speed_up`; or one that begins with `rate_`.
+    """
+    return _OF_THE_MACHINE.search(metric) is not None
 
 
 def judge(record: dict[str, float], bars: dict[str, Bar]) -> list[Verdict]:
     """A verdict for each bar, in the order of the front matter."""
     return [Verdict(metric, bar, record.get(metric)) for metric, bar in bars.items()]
-
-
-def bands_path(chapter_path: Path) -> Path:
-    """Where the bands of the chapter in `chapter_path` (`*.md`) are kept."""
-    return chapter_path.with_suffix(".bands.json")
-
-
-def read_bands(chapter_path: Path) -> dict[str, dict[str, Band]]:
-    """Profile → metric → band; empty for a chapter never calibrated."""
-    path = bands_path(chapter_path)
-    if not path.is_file():
-        return {}
-    stored = json.loads(path.read_text("utf8"))
-    return {
-        profile: {metric: Band(**band) for metric, band in metrics.items()}
-        for profile, metrics in stored.items()
-    }
-
-
-def write_bands(chapter_path: Path, profile: str, bands: dict[str, Band]) -> Path:
-    """Replace the bands of one profile, leave the others, return the file."""
-    stored = {**read_bands(chapter_path), profile: bands}
-    path = bands_path(chapter_path)
-    plain = {p: {m: vars(band) for m, band in ms.items()} for p, ms in stored.items()}
-    return write_text(path, json.dumps(plain, indent=1, sort_keys=True) + "\n")

@@ -1,8 +1,9 @@
 """Chapters: what a page with code promises, read from its MyST source.
 
 A chapter is a page in `_toc.yml` with code cells. Its front matter says under `cvlib:`
-which parameters each profile overrides, which bars each profile must meet, and which
-parameters sabotage it; its `parameters` cell declares the defaults of `embedded`.
+which parameters each profile overrides, which bars each profile must meet, which
+recorded value a baseline that knows nothing has of a metric (it must pass no bar), and
+which parameters sabotage it; its `parameters` cell declares the defaults of `embedded`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any, Literal, get_args
 
 import nbformat
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from cvlib.book import ChapterError
 from cvlib.book.bars import Bar
@@ -34,7 +35,18 @@ class Settings(BaseModel):
     profiles: dict[Profile, dict[str, Any]] = Field(default_factory=dict)
     bars: dict[Profile, dict[str, Bar]]
     sabotage: dict[str, Any] = Field(min_length=1)
+    baselines: dict[str, str] = Field(
+        default_factory=dict,
+        description="metric with a bar → recorded value of what knows nothing",
+    )
     timeout: int = Field(default=900, gt=0, description="seconds for the whole run")
+
+    @model_validator(mode="after")
+    def _baselines_are_of_bars(self) -> Settings:
+        barred = {metric for bars in self.bars.values() for metric in bars}
+        if unbarred := self.baselines.keys() - barred:
+            raise ValueError(f"baselines of metrics without a bar: {sorted(unbarred)}")
+        return self
 
 
 @dataclass(frozen=True)
@@ -123,6 +135,15 @@ def find_root(start: Path | None = None) -> Path:
         f"no book at {start}: wanted a folder with _toc.yml at or above it; "
         "run this inside a clone of the book, or set CVLIB_BOOK to one"
     )
+
+
+def find_pages(root: Path) -> dict[str, Path]:
+    """Name → source of every page, with code or without, in the order of the contents.
+
+    The name is that of the file below `book/`: `index`, `classification/train`.
+    """
+    toc = yaml.safe_load((root / "_toc.yml").read_text("utf8"))
+    return {p.removeprefix("book/"): root / f"{p}.md" for p in _pages(toc)}
 
 
 def find_chapters(root: Path) -> dict[str, Chapter]:

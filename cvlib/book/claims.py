@@ -107,6 +107,70 @@ class Claim:
         return lambda name: values[self._names.get(name, name)]
 
 
+@dataclass(frozen=True)
+class Checked:
+    """A claim at its `place` (`file:line`): what the run and what the seeds say of it.
+
+    `outcome` is None, and `why` says why, for one that could not be checked: it cannot
+    be read (`broken`), or a page that it names was not run. `own` says that the run is
+    a reader's own, of other parameters than the book's: then nothing is at fault.
+    """
+
+    text: str
+    place: str
+    outcome: Outcome | None
+    why: str = ""
+    broken: bool = False
+    most_seeds: bool = False
+    held: int = 0
+    seeds: int = 0
+    own: bool = False
+    names: tuple[str, ...] = ()
+
+    @property
+    def refuted(self) -> bool:
+        """Whether the run says otherwise."""
+        return self.outcome is not None and not self.outcome.holds
+
+    @property
+    def fault(self) -> str:
+        """What is wrong with the sentence, with its place; empty when nothing is."""
+        why = self.why if self.broken else "" if self.own else self._disproof()
+        return f"{self.place}: {why}" if why else ""
+
+    def _disproof(self) -> str:
+        seeds, claim = f"in {self.held} of {self.seeds} seeds", f"claim `{self.text}`"
+        if self.most_seeds and self.seeds:
+            few = 2 * self.held <= self.seeds
+            return f"{claim} holds {seeds}: that is not most" if few else ""
+        if self.refuted:
+            return f"{claim} is refuted: {self.outcome}"
+        if self.held < self.seeds:
+            return (
+                f"{claim} holds {seeds} only: word the sentence so and end the claim "
+                f"with `:: {MOST_SEEDS}`, or calibrate again if the code has changed"
+            )
+        return ""
+
+    @property
+    def mark(self) -> str:
+        """What stands after the sentence: `✓`, or `✗` or some seeds in words."""
+        if self.outcome is None:
+            return "(not checked)" if self.broken else "(not checked here)"
+        sign = "✗" if self.refuted else "✓"
+        if self.own:
+            return "(✗ did not hold here)" if self.refuted else sign
+        if self.held < self.seeds:
+            here = " here, in" if self.refuted else " in"
+            return f"({sign}{here} {self.held} of {self.seeds} seeds)"
+        return "(✗ refuted)" if self.refuted else sign
+
+    @property
+    def told(self) -> str:
+        """The expression with what was compared, for a tooltip."""
+        return f"{self.text}: {self.outcome or self.why}"
+
+
 def parse_claim(text: str, line: int = 0) -> Claim:
     """The claim in a role's `text`: an expression, perhaps `:: most seeds` after it.
 

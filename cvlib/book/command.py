@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cvlib.book import BookError, RunError
-from cvlib.book.bars import Band, judge, write_bands
+from cvlib.book.bars import judge
 from cvlib.book.chapters import (
     PROFILES,
     Chapter,
@@ -23,10 +23,12 @@ from cvlib.book.chapters import (
     find_root,
     get_chapter,
 )
+from cvlib.book.claims import Checked
 from cvlib.book.execute import ensure_runs
+from cvlib.book.ledger import sabotage_digest, write_ledger
 from cvlib.book.overrides import read_override
 from cvlib.book.progress import RunProgress
-from cvlib.book.report import describe_age, report
+from cvlib.book.report import describe_age, page_state, report
 from cvlib.book.runs import Job, Run, find_store, is_shared, make_job, remove_runs
 from cvlib.book.site import Site, export_run
 from cvlib.files import replacing
@@ -37,6 +39,8 @@ console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 ChapterName = Annotated[str, typer.Argument(help="part/chapter, as `list` shows it")]
+ChapterNames = Annotated[list[str], typer.Argument(help="part/chapter; none: all due")]
+OnlyDue = Annotated[bool, typer.Option("--due", help="only say which are due")]
 ProfileName = Annotated[str, typer.Option(help=f"one of {', '.join(PROFILES)}")]
 
 
@@ -78,58 +82,90 @@ def run_chapter(
     found = get_chapter(root, chapter)
     overrides = dict(read_override(text, found.declared) for text in parameter)
     job = make_job(root, found, _profile(profile), overrides, sabotage=sabotage)
-    run = _run_all([job])[0]
+    run, site = _run_all([job])[0], Site(root, job.profile)
     if output is not None:
-        _save(export_run(Site(root, job.profile), run), output)
-    _print_verdicts(job, run, sabotage=sabotage, own=bool(overrides))
+        _save(export_run(site, run), output)
+    refuted = (
+        [] if sabotage else _print_claims(site.check_claims(job.chapter.name, run))
+    )
+    _print_verdicts(job, run, refuted, sabotage=sabotage, own=bool(overrides))
 
 
 @app.command("calibrate")
 def calibrate(
-    chapter: ChapterName,
+    chapter: ChapterNames = [],  # noqa: B006
     profile: ProfileName = "embedded",
     seeds: Annotated[int, typer.Option(min=2, help="how many seeds")] = 5,
+    due: OnlyDue = False,
 ) -> None:
-    """Run a chapter over several seeds and write the band of every metric."""
-    root = find_root()
-    found, name = get_chapter(root, chapter), _profile(profile)
-    jobs = [make_job(root, found, name, {"seed": seed}) for seed in range(seeds)]
-    # One at a time: two at once would slow each other, and seconds have a band too.
-    records = [run.record for run in _run_all(jobs, workers=1)]
-    bands = {metric: Band.of([r[metric] for r in records]) for metric in records[0]}
-    path = write_bands(found.path, name, bands)
-    table = Table("metric", "low", "median", "high", box=None)
-    for metric, band in bands.items():
-        table.add_row(metric, *(f"{v:.4g}" for v in (band.low, band.median, band.high)))
-    console.print(table)
-    console.print(f"written to {path}")
+    """Run chapters over several seeds; write the band of every metric, check claims.
+
+    Without a name: every chapter that changed since its bands were measured. What ran
+    is stored, so a calibration that was stopped goes on where it was.
+    """
+    site = Site(find_root(), _profile(profile))
+    names = [get_chapter(site.root, name).name for name in chapter]
+    names = names or [name for name in site.chapters if site.is_due(name)]
+    if due or not names:
+        _print_due(names, "calibration")
+        return
+    faults = []
+    for name in names:
+        try:
+            faults += _calibrate(site, name, seeds)
+        except RunError as error:
+            faults.append(str(error))
+    if faults:
+        raise BookError("\n".join(faults))
+
+
+@app.command("sabotage")
+def sabotage_chapters(
+    chapter: ChapterNames = [],  # noqa: B006
+    profile: ProfileName = "embedded",
+    due: OnlyDue = False,
+) -> None:
+    """Run chapters with what breaks them, and keep what that measured for the tests.
+
+    Without a name: every chapter whose cells, parameters, sabotage or bars changed.
+    """
+    site = Site(find_root(), _profile(profile))
+    names = [get_chapter(site.root, name).name for name in chapter]
+    digests = {n: sabotage_digest(c, site.profile) for n, c in site.chapters.items()}
+    names = names or [
+        name
+        for name, digest in digests.items()
+        if site.ledger(name).sabotaged_record(digest) is None
+    ]
+    if due or not names:
+        _print_due(names, "sabotage")
+        return
+    faults = []
+    jobs = [
+        make_job(site.root, site.chapter(name), site.profile, sabotage=True)
+        for name in names
+    ]
+    for name, run in zip(names, _try_all(jobs), strict=True):
+        if isinstance(run, RunError):
+            faults.append(str(run))
+            continue
+        faults += _keep_sabotaged(site, name, digests[name], run.record)
+    if faults:
+        raise BookError("\n".join(faults))
 
 
 @app.command("build")
 def build(profile: ProfileName = "embedded") -> None:
-    """Run what is not stored, then build the site in _build/html."""
-    root, name = find_root(), _profile(profile)
-    chapters = find_chapters(root).values()
-    _run_all([make_job(root, chapter, name) for chapter in chapters])
-    command = [
-        "build",
-        str(root),
-        "--path-output",
-        str(root),
-        "-W",
-        "-n",
-        "--keep-going",
-    ]
-    built = subprocess.run(
-        [Path(sys.executable).with_name("jupyter-book"), *command, "-q"],
-        env={**os.environ, "CVLIB_PROFILE": name, "NO_COLOR": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if built.returncode:
-        raise BookError(f"the site was not built:\n{_faults(built.stderr)}")
-    console.print(f"the site: {root / '_build' / 'html' / 'index.html'}")
+    """Run what is not stored, check all claims, then build the site in _build/html."""
+    site = Site(find_root(), _profile(profile))
+    _run_all(list(site.jobs.values()))
+    # Sphinx reads only pages that changed: it names a refuted claim once, this always.
+    claims = [claim for page in site.pages for claim in site.check_claims(page)]
+    faults = [claim.fault for claim in claims if claim.fault]
+    faults += [x for x in _build_pages(site) if "claim `" not in x or not faults]
+    if faults:
+        raise BookError("the site does not hold:\n" + "\n".join(faults))
+    console.print(f"the site: {site.root / '_build' / 'html' / 'index.html'}")
 
 
 @app.command("status")
@@ -147,6 +183,8 @@ def status(
             cells = [row.chapter.name, row.profile, verdict.metric, value]
             table.add_row(*cells, str(verdict.bar), *_run_cells(row.run, verdict.met))
     console.print(table)
+    for name in profile or ["embedded"]:
+        _print_pages(Site(find_root(), _profile(name)))
 
 
 @app.command("clean")
@@ -176,24 +214,32 @@ def _print_parameters(chapter: Chapter) -> None:
         console.print(f"\n--profile {profile}: {values}", markup=False, soft_wrap=True)
 
 
-def _run_all(jobs: list[Job], workers: int = 2) -> list[Run]:
-    """Every job's run; the failures are printed together at the end, then raised."""
+def _try_all(jobs: list[Job], workers: int = 2) -> list[Run | RunError]:
+    """Every job's run, or how it failed."""
     try:
         with RunProgress(errors) as progress:
             results = ensure_runs(jobs, workers=workers, progress=progress)
     except KeyboardInterrupt:
         errors.print("stopped; no half-written run is left")
         raise typer.Exit(130) from None
-    failed = [r for r in results if isinstance(r, Exception)]
-    for failure in failed:
-        if not isinstance(failure, RunError):
-            raise failure
+    for result in results:
+        if isinstance(result, Exception) and not isinstance(result, RunError):
+            raise result
+    return [r for r in results if isinstance(r, Run | RunError)]
+
+
+def _run_all(jobs: list[Job], workers: int = 2) -> list[Run]:
+    """Every job's run; the failures are printed together at the end, then raised."""
+    results = _try_all(jobs, workers)
+    failed = [str(r) for r in results if isinstance(r, RunError)]
     if failed:
-        raise RunError("\n\n".join(map(str, failed)))
-    return [run for run in results if isinstance(run, Run)]
+        raise RunError("\n\n".join(failed))
+    return [r for r in results if isinstance(r, Run)]
 
 
-def _print_verdicts(job: Job, run: Run, *, sabotage: bool, own: bool) -> None:
+def _print_verdicts(
+    job: Job, run: Run, refuted: list[str], *, sabotage: bool, own: bool
+) -> None:
     verdicts = judge(run.record, job.chapter.bars(job.profile))
     for verdict in verdicts:
         console.print(str(verdict), style="green" if verdict.met else "red")
@@ -206,14 +252,102 @@ def _print_verdicts(job: Job, run: Run, *, sabotage: bool, own: bool) -> None:
     elif own:
         console.print("bars are set for the book's own parameters; yours may differ")
     elif missed:
-        raise BookError(f"{job.chapter.name} misses {missed} of its bars")
+        refuted = [f"{job.chapter.name} misses {missed} of its bars", *refuted]
+    if refuted:
+        raise BookError("\n".join(refuted))
 
 
-def _faults(log: str) -> str:
+def _print_claims(claims: list[Checked]) -> list[str]:
+    """Say what did not hold on a reader's own data; return what is at fault."""
+    for claim in claims:
+        if claim.own and claim.refuted:
+            console.print(f"did not hold here: {claim.told}", markup=False)
+    held = sum(claim.outcome is not None and claim.outcome.holds for claim in claims)
+    if claims:
+        console.print(f"{held} of {len(claims)} claims of the page hold")
+    return [claim.fault for claim in claims if claim.fault]
+
+
+def _calibrate(site: Site, name: str, seeds: int) -> list[str]:
+    """Measure one chapter's bands, write and print them; return what is at fault."""
+    chapter = site.chapter(name)
+    overrides = [{"seed": seed} for seed in range(seeds)]
+    jobs = [make_job(site.root, chapter, site.profile, o) for o in overrides]
+    # One at a time: two at once would slow each other, and seconds have a band too.
+    records = [run.record for run in _run_all(jobs, workers=1)]
+    ledger = site.ledger(name).calibrated(site.jobs[name].key, records)
+    path = write_ledger(chapter.path, site.profile, ledger)
+    table = Table("metric", "low", "median", "high", box=None)
+    for metric, band in ledger.bands.items():
+        table.add_row(metric, *(f"{v:.4g}" for v in (band.low, band.median, band.high)))
+    console.print(table)
+    console.print(f"written to {path}")
+    claims = Site(site.root, site.profile).check_claims(name)
+    for claim in claims:
+        seen = f"in {claim.held} of {claim.seeds} seeds: {claim.text}"
+        console.print(seen, markup=False, soft_wrap=True)
+    return [claim.fault for claim in claims if claim.fault] + [
+        f"{chapter.path}: the bar {metric} {bar} has no room outside its band"
+        for metric, bar in chapter.bars(site.profile).items()
+        if metric in ledger.bands and not ledger.bands[metric].leaves_room_for(bar)
+    ]
+
+
+def _keep_sabotaged(
+    site: Site, name: str, digest: str, record: dict[str, float]
+) -> list[str]:
+    """Write what a sabotaged chapter measured; a fault when it meets all its bars."""
+    chapter = site.chapter(name)
+    verdicts = judge(record, chapter.bars(site.profile))
+    missed = [str(verdict) for verdict in verdicts if not verdict.met]
+    if not missed:
+        return [f"{chapter.path}: {name} is sabotaged, yet meets all its bars"]
+    ledger = site.ledger(name).sabotaged(digest, record)
+    write_ledger(chapter.path, site.profile, ledger)
+    console.print(f"{name}: {'; '.join(missed)}", markup=False, soft_wrap=True)
+    return []
+
+
+def _print_due(names: list[str], what: str) -> None:
+    if not names:
+        console.print(f"{what} is due for no chapter")
+    for name in names:
+        console.print(f"{what} is due: {name}")
+
+
+def _print_pages(site: Site) -> None:
+    """The pages whose claims, bands, calibration or sabotage want a look."""
+    names = ["page", "claims", "outside its bands", "calibrated", "sabotage"]
+    table = Table(*names, box=None, title=f"profile {site.profile}")
+    for name in site.pages:
+        state = page_state(site, name)
+        if state.claims or name in site.chapters:
+            table.add_row(name, *state.cells)
+    console.print(table)
+
+
+def _build_pages(site: Site) -> list[str]:
+    """Build the site with Jupyter Book; return what is wrong with it."""
+    command = ["build", str(site.root), "--path-output", str(site.root)]
+    built = subprocess.run(
+        [
+            Path(sys.executable).with_name("jupyter-book"),
+            *command,
+            *("-W", "-n", "--keep-going", "-q"),
+        ],
+        env={**os.environ, "CVLIB_PROFILE": site.profile, "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return _faults(built.stderr) if built.returncode else []
+
+
+def _faults(log: str) -> list[str]:
     """The lines of a build's log that name a fault; its end when none does."""
     lines = log.splitlines()
     found = [x for x in lines if "WARNING:" in x or "ERROR:" in x]
-    return "\n".join(found or lines[-25:])
+    return found or lines[-25:]
 
 
 def _run_cells(run: Run | None, met: bool) -> list[str]:

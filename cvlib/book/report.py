@@ -1,4 +1,4 @@
-"""The regression report: every chapter's run against its bars, one row a bar."""
+"""The regression report: every run against its bars, claims and bands."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cvlib.book.bars import Verdict, judge
+from cvlib.book.bars import Stray, Verdict, judge
 from cvlib.book.chapters import Chapter, Profile
+from cvlib.book.claims import Checked
+from cvlib.book.ledger import sabotage_digest
 from cvlib.book.runs import Run, find_run
 from cvlib.book.site import Site
 
@@ -35,6 +37,45 @@ class Row:
         missed = sum(not v.met for v in self.verdicts)
         total = len(self.verdicts)
         return f"{missed} of {total} bars NOT met" if missed else f"{total} bars met"
+
+
+@dataclass(frozen=True)
+class PageState:
+    """What is to be said of a page beside its bars.
+
+    `calibrated` and `sabotaged` are "yes", "due" or, for a page without code, "".
+    """
+
+    claims: list[Checked]
+    strays: list[Stray]
+    calibrated: str = ""
+    sabotaged: str = ""
+
+    @property
+    def cells(self) -> list[str]:
+        """Claims and how many are at fault, strays, and the rest, for a table."""
+        wrong = sum(bool(claim.fault) for claim in self.claims)
+        claims = f"{len(self.claims)}" + (f", {wrong} at fault" if wrong else "")
+        strays = "; ".join(map(str, self.strays)) or "none"
+        return [claims, strays, self.calibrated, self.sabotaged]
+
+
+def page_state(site: Site, name: str) -> PageState:
+    """The claims of a page, and of a chapter what is outside its bands and what is due.
+
+    The run is the stored one; without one nothing is outside.
+    """
+    claims = site.check_claims(name)
+    if name not in site.chapters:
+        return PageState(claims, [])
+    run, ledger = find_run(site.jobs[name]), site.ledger(name)
+    digest = sabotage_digest(site.chapter(name), site.profile)
+    return PageState(
+        claims,
+        site.strays(run) if run else [],
+        "due" if site.is_due(name) else "yes",
+        "due" if ledger.sabotaged_record(digest) is None else "yes",
+    )
 
 
 def report(root: Path, profiles: Iterable[Profile]) -> list[Row]:

@@ -4,7 +4,9 @@
     role `measured`          {measured}`accuracy:.1%`, or of another chapter
                              {measured}`classification/train#accuracy:.1%`
     role `band`              {band}`accuracy:.1%`: "90.1% to 93.4%", over seeds
-    directive `run-status`   the regression report as a table
+    role `claim`             {claim}`gain_low > 0`: a mark; a refuted one is a warning
+    directive `run-status`   the regression report as a table, a row for each bar
+    directive `page-status`  claims, bands and calibration, a row for each page
     directive `datasets`     the registered data sets as a table
     badge                    below each chapter's title: when, where and how it ran
 
@@ -30,7 +32,7 @@ from sphinx.util.docutils import SphinxDirective, SphinxRole
 from cvlib.book import BookError
 from cvlib.book.bars import Verdict, judge
 from cvlib.book.chapters import Chapter, Profile
-from cvlib.book.report import report_chapter
+from cvlib.book.report import page_state, report_chapter
 from cvlib.book.runs import Run
 from cvlib.book.site import Site, show_run
 from cvlib.datasets.registry import DATASETS, Dataset, Remote
@@ -57,7 +59,10 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_config_value("cvlib_profile", profile, "env", types=(str,))
     app.add_role("measured", CitingRole())
     app.add_role("band", CitingRole())
+    app.add_role("claim", ClaimRole())
+    app.add_node(claim_mark, html=(_open_mark, _close_mark))
     app.add_directive("run-status", RunStatus)
+    app.add_directive("page-status", PageStatus)
     app.add_directive("datasets", DatasetsTable)
     app.setup_extension("sphinx.ext.autodoc")
     app.add_html_math_renderer("mathml", (_show_math, None), (_show_math_block, None))
@@ -69,7 +74,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("doctree-read", _add_badge)
     app.connect("html-page-context", _drop_thebe, priority=900)
     app.connect("autodoc-process-docstring", _read_docstring)
-    return {"parallel_read_safe": True, "env_version": 1}
+    return {"parallel_read_safe": True, "env_version": 2}
 
 
 @cache
@@ -102,6 +107,40 @@ class CitingRole(SphinxRole):
         return [nodes.inline("", shown, classes=[self.name])], []
 
 
+class claim_mark(nodes.inline):  # type: ignore[misc]  # noqa: N801 (a node)
+    """The mark of a claim; in HTML with the expression on hover and on focus."""
+
+
+class ClaimRole(SphinxRole):
+    """`claim`; one that is refuted, or cannot be read, is a warning at its line."""
+
+    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        """The mark."""
+        page, site = self.env.docname.removeprefix("book/"), _site(self.env)
+        checked = site.check_claim(" ".join(self.text.split()), page, self.lineno)
+        if checked.fault:
+            why = checked.fault.removeprefix(f"{checked.place}: ")
+            logger.warning("%s", why, location=self.get_location())
+        for name in checked.names:
+            _cite(self.env, name.rpartition("#")[0] or page)
+        kind = "refuted" if checked.fault else "holds"
+        mark = claim_mark("", checked.mark, classes=["claim", kind])
+        mark["told"] = checked.told
+        return [mark], []
+
+
+def _open_mark(writer: Any, node: claim_mark) -> None:
+    """A mark that says its expression: on hover, on focus, and in print."""
+    words = f"{node.astext()} checked: {node['told']}"
+    facts = {"title": node["told"], "data-claim": node["told"], "tabindex": "0"}
+    facts |= {"role": "img", "aria-label": words}
+    writer.body.append(writer.starttag(node, "span", "", **facts))
+
+
+def _close_mark(writer: Any, node: claim_mark) -> None:
+    writer.body.append("</span>")
+
+
 class RunStatus(SphinxDirective):
     """The regression report: one row for each bar of each chapter."""
 
@@ -114,6 +153,22 @@ class RunStatus(SphinxDirective):
             for verdict in row.verdicts:
                 rows.append(_status_cells(row.chapter, row.run, verdict))
         return [_table("run-status", STATUS_HEADER, rows)]
+
+
+class PageStatus(SphinxDirective):
+    """A row for each page that claims or measures something."""
+
+    def run(self) -> list[nodes.Node]:
+        """One table."""
+        site = _site(self.env)
+        header = ["Page", "Claims", "Outside its bands", "Calibrated", "Sabotage"]
+        rows = []
+        for name in site.pages:
+            _cite(self.env, name)
+            state = page_state(site, name)
+            if state.claims or name in site.chapters:
+                rows.append([name, *state.cells])
+        return [_table("page-status", header, rows)]
 
 
 class DatasetsTable(SphinxDirective):

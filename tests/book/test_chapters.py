@@ -77,6 +77,7 @@ def test_a_whole_number_serves_where_a_float_is_declared(chapter: Chapter):
         ("at_least: 0.5", "at_least: 0.5, at_most: 1", "exactly one"),
         ("photos: {epochs: 4}", "fotos: {epochs: 4}", "fotos"),
         ("cvlib:", "other:", "no 'cvlib:'"),
+        ("cvlib:", "cvlib:\n  baselines: {recall: chance}", r"a bar: \['recall'\]"),
         (":tags: [parameters]\n", "", "tagged 'parameters', found 0"),
         ("rate = 0.1", "rate = 1 / 10", "holds only `name = literal`"),
     ],

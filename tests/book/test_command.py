@@ -1,9 +1,10 @@
+import json
 from pathlib import Path
 
 import nbformat
 import pytest
 
-from tests.small_book import edit
+from tests.small_book import edit, plant_run
 
 
 def test_a_misspelt_parameter_fails_at_once_and_names_the_right_one(command):
@@ -67,6 +68,95 @@ def test_status_says_what_was_run_and_what_was_not(command):
         next(x for x in lines if name in x) for name in ("part/one", "part/two")
     )
     assert "0.75" in one and "met" in one and "not run" in two
+
+
+def plant_seeds(book: Path, name: str, *accuracies: float) -> None:
+    """Stored runs as calibration would make them, one a seed."""
+    for seed, accuracy in enumerate(accuracies):
+        plant_run(book, name, {"accuracy": accuracy}, seed=seed)
+
+
+def claim(book: Path, text: str) -> None:
+    edit(book / "book/part/one.md", "It measured", f"It {{claim}}`{text}` measured")
+
+
+def test_a_refuted_claim_is_an_exit_code_and_names_its_line(command, book: Path):
+    claim(book, "accuracy > 0.9")
+    plant_run(book, "part/one", {"accuracy": 0.75})
+    done = command("run", "part/one")
+    assert done.returncode == 1
+    assert "one.md:23: claim `accuracy > 0.9` is refuted: 0.75 > 0.9" in done.stderr
+
+
+def test_on_a_readers_own_parameters_a_refuted_claim_is_told_and_fails_nothing(
+    command, book: Path
+):
+    claim(book, "accuracy > 0.9")
+    plant_run(book, "part/one", {"accuracy": 0.25}, epochs=1)
+    done = command("run", "part/one", "-p", "epochs=1", "-o", "out.ipynb")
+    assert done.returncode == 0
+    assert "did not hold here: accuracy > 0.9: 0.25 > 0.9" in done.stdout
+    assert "✗ did not hold here" in (book / "out.ipynb").read_text("utf8")
+
+
+def test_status_lists_claims_and_what_is_outside_its_band(command, book: Path):
+    claim(book, "accuracy > 0.9")
+    plant_seeds(book, "part/one", 0.75, 0.76)
+    command("calibrate", "part/one", "--seeds", "2")
+    plant_run(book, "part/one", {"accuracy": 0.97})
+    said = " ".join(command("status").stdout.split())
+    assert "accuracy 0.97, band 0.75 to 0.76: stale band, or news" in said
+    assert "part/one 1, 1 at fault" in said, "no seed bears it out"
+
+
+def test_calibration_names_a_claim_that_some_seeds_deny(command, book: Path):
+    claim(book, "accuracy > 0.7")
+    plant_seeds(book, "part/one", 0.75, 0.65, 0.85)
+    done = command("calibrate", "part/one", "--seeds", "3")
+    assert done.returncode == 1
+    assert "one.md:23: claim `accuracy > 0.7` holds in 2 of 3 seeds only" in done.stderr
+    edit(book / "book/part/one.md", "> 0.7`", "> 0.7 :: most seeds`")
+    done = command("calibrate", "part/one", "--seeds", "3")
+    assert done.returncode == 0
+    assert "in 2 of 3 seeds: accuracy > 0.7" in done.stdout
+
+
+def test_calibration_names_a_bar_that_stands_in_the_band(command, book: Path):
+    plant_seeds(book, "part/one", 0.45, 0.75)
+    done = command("calibrate", "part/one", "--seeds", "2")
+    assert done.returncode == 1 and "the bar accuracy ≥ 0.5 has no room" in done.stderr
+
+
+def test_calibration_without_a_name_does_what_is_due_and_says_so(command, book: Path):
+    for name in ("part/one", "part/two"):
+        plant_seeds(book, name, 0.75, 0.76)
+    assert command("calibrate", "part/two", "--seeds", "2").returncode == 0
+    said = command("calibrate", "--due").stdout
+    assert "calibration is due: part/one" in said and "part/two" not in said
+    assert command("calibrate", "--seeds", "2").returncode == 0
+    assert "due for no chapter" in command("calibrate", "--due").stdout
+    edit(book / "book/part/two.md", "epochs / 4", "epochs / 5")
+    assert "calibration is due: part/two" in command("calibrate", "--due").stdout
+
+
+def test_sabotage_runs_what_is_due_and_keeps_what_it_measured(command, book: Path):
+    for name in ("part/one", "part/two"):
+        plant_run(book, name, {"accuracy": 0.1}, epochs=0)
+    done = command("sabotage")
+    assert done.returncode == 0
+    assert "part/one: accuracy 0.1, wanted ≥ 0.5: NOT MET" in done.stdout
+    stored = json.loads((book / "book/part/one.bands.json").read_text("utf8"))
+    assert stored["embedded"]["sabotage"]["record"] == {"accuracy": 0.1}
+    assert "due for no chapter" in command("sabotage").stdout
+    edit(book / "book/part/two.md", "at_least: 0.5", "at_least: 0.6")
+    assert command("sabotage", "--due").stdout == "sabotage is due: part/two\n"
+
+
+def test_sabotage_that_no_bar_notices_is_not_kept(command, book: Path):
+    plant_run(book, "part/one", {"accuracy": 0.9}, epochs=0)
+    done = command("sabotage", "part/one")
+    assert done.returncode == 1 and "meets all its bars" in done.stderr
+    assert not (book / "book/part/one.bands.json").exists()
 
 
 def test_calibrating_writes_the_band_beside_the_chapter(command, book: Path):

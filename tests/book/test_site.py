@@ -3,13 +3,13 @@ from pathlib import Path
 import pytest
 
 from cvlib.book import BookError
-from cvlib.book.bars import Band, write_bands
 from cvlib.book.chapters import Chapter, get_chapter
 from cvlib.book.execute import ensure_run
 from cvlib.book.keys import run_key
+from cvlib.book.ledger import Ledger, write_ledger
 from cvlib.book.runs import make_job
 from cvlib.book.site import Site, export_run, show_run
-from tests.small_book import edit
+from tests.small_book import edit, plant_run
 
 PAGE = "book/part/one.md"
 
@@ -51,8 +51,9 @@ def test_without_bands_the_one_run_is_cited_and_said_to_be_one(site: Site):
 
 def test_a_metric_that_was_never_calibrated_cannot_be_cited(site: Site):
     chapter = site.chapters["part/one"]
-    write_bands(chapter.path, "embedded", {"accuracy": Band.of([0.5, 0.6])})
-    assert site.cite("band", "part/one#accuracy:.1%") == "50.0% to 60.0%"
+    records = [{"accuracy": 0.7}, {"accuracy": 0.8}]
+    write_ledger(chapter.path, "embedded", Ledger().calibrated("k", records))
+    assert site.cite("band", "part/one#accuracy:.1%") == "70.0% to 80.0%"
     with pytest.raises(BookError, match="calibrate part/one"):
         site.cite("band", "part/one#loss:.1%")
 
@@ -147,3 +148,201 @@ def test_a_failing_chapter_stops_the_build_and_is_not_shown(book: Path, command)
     done = command("build")
     assert done.returncode == 1 and "shelf is empty" in done.stderr
     assert not (book / "_build/html").exists()
+
+
+def seeds(book: Path, name: str, *records: dict[str, float]) -> None:
+    """Write that calibration measured these records, one a seed."""
+    chapter = get_chapter(book, name)
+    write_ledger(chapter.path, "embedded", Ledger().calibrated("old", records))
+
+
+def accuracies(*values: float) -> list[dict[str, float]]:
+    return [{"accuracy": value} for value in values]
+
+
+def claimed(book: Path, claim: str, page: str = PAGE) -> Path:
+    path = book / page
+    edit(path, " measured {", f" measured {{claim}}`{claim}` {{")
+    return path
+
+
+def test_a_claim_that_holds_is_no_fault(book: Path):
+    claimed(book, "accuracy > 0.7")
+    plant_run(book, "part/one", {"accuracy": 0.75})
+    (checked,) = Site(book, "embedded").check_claims("part/one")
+    assert checked.mark == "✓" and not checked.fault
+
+
+def test_a_refuted_claim_is_named_at_its_line_with_its_numbers(book: Path):
+    path = claimed(book, "accuracy > 0.8")
+    plant_run(book, "part/one", {"accuracy": 0.75})
+    (checked,) = Site(book, "embedded").check_claims("part/one")
+    line = path.read_text("utf8").split("{claim}")[0].count("\n") + 1
+    assert checked.fault.startswith(f"{path}:{line}: claim `accuracy > 0.8` is refuted")
+    assert "0.75 > 0.8" in checked.fault and checked.mark == "(✗ refuted)"
+
+
+@pytest.mark.parametrize(
+    ("claim", "message"),
+    [
+        ("acuracy > 0.8", "did you mean accuracy"),
+        ("accuracy", "compares nothing"),
+        ("part/nine#accuracy > 0", "no 'part/nine'"),
+    ],
+)
+def test_a_claim_that_cannot_be_read_is_a_fault_too(book: Path, claim, message):
+    claimed(book, claim)
+    plant_run(book, "part/one", {"accuracy": 0.75})
+    (checked,) = Site(book, "embedded").check_claims("part/one")
+    assert message in checked.fault and claim in checked.fault
+
+
+def test_a_page_without_code_claims_of_other_pages(book: Path):
+    claimed(book, "part/one#accuracy > part/two#accuracy", "book/index.md")
+    plant_run(book, "part/one", {"accuracy": 0.75})
+    plant_run(book, "part/two", {"accuracy": 0.5})
+    seeds(book, "part/one", *accuracies(0.7, 0.7, 0.7))
+    seeds(book, "part/two", *accuracies(0.5, 0.8))
+    (checked,) = Site(book, "embedded").check_claims("index")
+    assert not checked.refuted and (checked.held, checked.seeds) == (1, 2)
+
+
+def test_a_page_without_code_has_no_numbers_of_its_own(book: Path):
+    claimed(book, "accuracy > 0", "book/index.md")
+    (checked,) = Site(book, "embedded").check_claims("index")
+    assert "name the page" in checked.fault
+
+
+@pytest.mark.parametrize(
+    ("claim", "value", "over_seeds", "mark", "fault"),
+    [
+        ("accuracy > 0.6", 0.7, (0.7, 0.8, 0.9), "✓", ""),
+        ("accuracy > 0.6", 0.7, (0.7, 0.5, 0.9), "(✓ in 2 of 3 seeds)", "word the"),
+        (
+            "accuracy > 0.6 :: most seeds",
+            0.7,
+            (0.7, 0.5, 0.9),
+            "(✓ in 2 of 3 seeds)",
+            "",
+        ),
+        (
+            "accuracy > 0.6 :: most seeds",
+            0.5,
+            (0.7, 0.5, 0.9),
+            "(✗ here, in 2 of 3 seeds)",
+            "",
+        ),
+        (
+            "accuracy > 0.6 :: most seeds",
+            0.7,
+            (0.7, 0.5, 0.5, 0.9),
+            "(✓ in 2 of 4 seeds)",
+            "that is not most",
+        ),
+        ("accuracy > 0.6 :: most seeds", 0.5, (), "(✗ refuted)", "is refuted"),
+        ("accuracy > 0.6", 0.5, (0.7, 0.7), "(✗ refuted)", "is refuted"),
+    ],
+)
+def test_what_seeds_say_is_marked_and_what_they_deny_is_a_fault(
+    book: Path, claim, value, over_seeds, mark, fault
+):
+    claimed(book, claim)
+    plant_run(book, "part/one", {"accuracy": value})
+    if over_seeds:
+        seeds(book, "part/one", *accuracies(*over_seeds))
+    (checked,) = Site(book, "embedded").check_claims("part/one")
+    assert checked.mark == mark
+    assert fault in checked.fault and bool(fault) == bool(checked.fault)
+
+
+def test_a_name_newer_than_the_calibration_is_checked_on_the_run_alone(book: Path):
+    claimed(book, "gain > 0")
+    plant_run(book, "part/one", {"accuracy": 0.7, "gain": 0.1})
+    seeds(book, "part/one", *accuracies(0.7, 0.7))
+    (checked,) = Site(book, "embedded").check_claims("part/one")
+    assert checked.seeds == 0 and not checked.fault
+
+
+def test_of_a_readers_own_run_nothing_is_at_fault(book: Path):
+    claimed(book, "accuracy > 0.6")
+    seeds(book, "part/one", *accuracies(0.7, 0.5))
+    run = plant_run(book, "part/one", {"accuracy": 0.1}, rate=0.5)
+    (checked,) = Site(book, "embedded").check_claims("part/one", run)
+    assert checked.mark == "(✗ did not hold here)" and not checked.fault
+    text = "\n".join(c.source for c in export_run(Site(book, "embedded"), run).cells)
+    assert "(✗ did not hold here: `accuracy > 0.6`, 0.1 > 0.6" in text
+    assert "{claim}" not in text
+
+
+def test_a_claim_on_a_page_that_was_not_run_is_not_checked_here(book: Path):
+    claimed(book, "accuracy > part/two#accuracy")
+    run = plant_run(book, "part/one", {"accuracy": 0.7})
+    (checked,) = Site(book, "embedded").check_claims("part/one", run)
+    assert checked.mark == "(not checked here)" and not checked.fault
+
+
+def test_a_band_says_by_itself_that_this_run_is_outside(book: Path):
+    seeds(book, "part/one", *accuracies(0.70, 0.74))
+    run = plant_run(book, "part/one", {"accuracy": 0.97})
+    site = Site(book, "embedded")
+    said = "70% to 74% (this run: 97%, outside)"
+    assert site.cite("band", "accuracy:.0%", run) == said
+    elsewhere = site.cite("band", "part/one#accuracy:.0%")
+    assert elsewhere == "70% to 74% (its run: 97%, outside)"
+
+
+@pytest.mark.parametrize("value", [0.70, 0.72, 0.7401])
+def test_a_band_says_nothing_of_a_run_within_it_or_that_reads_like_its_end(
+    book: Path, value: float
+):
+    seeds(book, "part/one", *accuracies(0.70, 0.74))
+    run = plant_run(book, "part/one", {"accuracy": value})
+    shown = Site(book, "embedded").cite("band", "accuracy:.0%", run)
+    assert shown == "70% to 74%"
+
+
+def test_a_band_says_nothing_of_a_readers_own_run(book: Path):
+    seeds(book, "part/one", *accuracies(0.70, 0.74))
+    run = plant_run(book, "part/one", {"accuracy": 0.1}, rate=0.5)
+    assert Site(book, "embedded").cite("band", "accuracy:.0%", run) == "70% to 74%"
+    assert Site(book, "embedded").strays(run) == []
+
+
+def test_calibration_is_due_when_the_key_is_another(book: Path):
+    site = Site(book, "embedded")
+    assert site.is_due("part/one")
+    ledger = Ledger().calibrated(site.jobs["part/one"].key, accuracies(0.5, 0.6))
+    write_ledger(site.chapter("part/one").path, "embedded", ledger)
+    assert not Site(book, "embedded").is_due("part/one")
+    edit(book / PAGE, "epochs / 4", "epochs / 5")
+    assert Site(book, "embedded").is_due("part/one")
+
+
+def test_a_page_that_cites_another_depends_on_its_claims_and_its_ledger(book: Path):
+    prints = [Site(book, "embedded").fingerprint("part/one")]
+    claimed(book, "accuracy > 0.6")
+    prints.append(Site(book, "embedded").fingerprint("part/one"))
+    seeds(book, "part/one", *accuracies(0.7, 0.5))
+    prints.append(Site(book, "embedded").fingerprint("part/one"))
+    assert len(set(prints)) == 3
+
+
+@pytest.mark.site
+def test_a_planted_wrong_direction_fails_each_build_at_its_line(book: Path, command):
+    path = claimed(book, "accuracy < 0.5")
+    claimed(book, "accuracy > 0.6 :: most seeds", "book/part/two.md")
+    for name, value in (("part/one", 0.75), ("part/two", 0.75)):
+        plant_run(book, name, {"accuracy": value})
+    seeds(book, "part/two", *accuracies(0.75, 0.5, 0.7, 0.7, 0.5))
+    seeds(book, "part/one", *accuracies(0.1, 0.2))
+    for _ in range(2):  # the second build reads no page again
+        done = command("build")
+        line = path.read_text("utf8").split("{claim}")[0].count("\n") + 1
+        assert done.returncode == 1 and "Traceback" not in done.stderr
+        assert f"{path}:{line}: claim `accuracy < 0.5` is refuted" in done.stderr
+        assert "part/two" not in done.stderr.replace("part/two [embedded]: stored", "")
+    pages = book / "_build/html/book"
+    one = (pages / "part/one.html").read_text("utf8")
+    assert "(✗ refuted)</span>" in one and "claim refuted" in one
+    assert 'title="accuracy &lt; 0.5: 0.75 &lt; 0.5 (accuracy 0.75)"' in one
+    assert "(✓ in 3 of 5 seeds)</span>" in (pages / "part/two.html").read_text("utf8")
