@@ -82,15 +82,14 @@ def things(counts: dict[str, int], *, wrong: str = "") -> ImageSet:
 
     The things of group `wrong` are labelled as the other class.
     """
-    names = tuple(counts)
     samples = []
-    for label, (name, count) in enumerate(counts.items()):
-        for number in range(count):
-            thing = f"{name}-{number}"
-            own = np.array([1 - label if thing == wrong else label])
-            paths = [Path(f"set/{thing}-{i}.jpg") for i in range(4)]
-            samples += [Sample(path, (9, 9), own, group=thing) for path in paths]
-    return ImageSet(Path("set"), "classes", names, tuple(samples))
+    for picture in range(4):  # a thing's pictures do not stand beside each other
+        for label, (name, count) in enumerate(counts.items()):
+            for thing in (f"{name}-{number}" for number in range(count)):
+                own = np.array([1 - label if thing == wrong else label])
+                path = Path(f"set/{thing}-{picture}.jpg")
+                samples.append(Sample(path, (9, 9), own, group=thing))
+    return ImageSet(Path("set"), "classes", tuple(counts), tuple(samples))
 
 
 @pytest.fixture
