@@ -149,33 +149,45 @@ def cleaned(report: Report) -> tuple[ImageSet, list[list[str]]]:
     Of copies one stays, in test before valid before train: so the test set is whole.
     """
     assert report.found is not None
-    drop: dict[Path, str] = {}
-    boxes: dict[Path, set[int]] = defaultdict(set)
-    order = {s.path: s for s in report.found.samples}
+    drop, spare = _dropped(report, report.found), _spare_boxes(report)
+    kept = [
+        _without(sample, spare.get(sample.path, set()))
+        for sample in report.found
+        if sample.path not in drop
+    ]
+    removed = [[report.name(path), why] for path, why in drop.items()]
+    removed += [
+        [report.name(path), f"box {index}"]
+        for path, own in spare.items()
+        for index in sorted(own)
+    ]
+    return report.found.having(kept), removed
+
+
+def _dropped(report: Report, found: ImageSet) -> dict[Path, str]:
+    """Image → why it goes: broken, a copy under another label, or a spare copy."""
+    splits = {sample.path: sample.split for sample in found}
     rank = {"test": 0, "valid": 1, "train": 2}
+    drop: dict[Path, str] = {}
     for one in report.problems:
         if one.kind in DROPPING:
             drop |= dict.fromkeys(one.paths, one.kind)
         elif one.kind == "duplicate-conflicting":
             drop |= dict.fromkeys(one.paths, "copies with different labels")
         elif one.kind.startswith("duplicate"):
-            known = [path for path in one.paths if path in order]
-            known.sort(key=lambda path: rank.get(order[path].split, 3))
+            known = [path for path in one.paths if path in splits]
+            known.sort(key=lambda path: rank.get(splits[path], 3))
             drop |= {path: f"copy of {report.name(known[0])}" for path in known[1:]}
-        elif one.kind in ("box-degenerate", "box-duplicate") and one.index is not None:
-            boxes[one.paths[0]].add(one.index)
-    kept = [
-        _without(sample, boxes.get(sample.path, set()))
-        for sample in report.found.samples
-        if sample.path not in drop
-    ]
-    removed = [[report.name(path), why] for path, why in drop.items()]
-    removed += [
-        [report.name(path), f"box {i}"]
-        for path, own in boxes.items()
-        for i in sorted(own)
-    ]
-    return report.found.having(kept), removed
+    return drop
+
+
+def _spare_boxes(report: Report) -> dict[Path, set[int]]:
+    """Image → the numbers of its boxes that cannot be, or are there twice."""
+    spare: dict[Path, set[int]] = defaultdict(set)
+    for one in report.problems:
+        if one.kind in ("box-degenerate", "box-duplicate") and one.index is not None:
+            spare[one.paths[0]].add(one.index)
+    return spare
 
 
 def _without(sample: Sample, indices: set[int]) -> Sample:

@@ -322,33 +322,38 @@ def _is_object(folder: Folder, sheet: str, one: Entry, known: _Known) -> bool:
 
 
 def _rle(folder: Folder, name: str, one: Entry, size: tuple[int, int]) -> Rle:
-    """A polygon list, counts or a compressed code → COCO's compressed code."""
+    """An annotation's mask as COCO's compressed code; an empty one with a fault."""
     from pycocotools import mask as coco_mask
 
-    found, (height, width) = one.get("segmentation"), size
+    given, (height, width) = one.get("segmentation"), size
     empty = {"size": [height, width], "counts": [height * width]}
     nothing: Rle = coco_mask.frPyObjects(empty, height, width)
     try:
-        if not found:
+        if not given or (isinstance(given, list) and not height * width):
             return nothing
-        if isinstance(found, list):
-            return encode_polygons(found, size) if height and width else nothing
-        if list(found["size"]) != [height, width]:
-            said = f"a mask is {found['size']}, the image {[height, width]}"
-            folder.fault("mask-size", name, said)
-            return nothing
-        counts = found["counts"]
-        if not isinstance(counts, list):
-            counts = str(counts).encode()
-        told = sum(counts) if isinstance(counts, list) else count_pixels(counts)
-        if told != height * width or min(counts) < 0:
-            raise ValueError(f"its counts do not fill {height} × {width} pixels")
-        if isinstance(counts, list):
-            return coco_mask.frPyObjects(found, height, width)
-        return {"size": [height, width], "counts": counts}
+        if isinstance(given, list):
+            return encode_polygons(given, size)
+        if list(given["size"]) == [height, width]:
+            return _compressed(given["counts"], height, width)
+        said = f"a mask is {given['size']}, the image {[height, width]}"
+        folder.fault("mask-size", name, said)
+    except FormatError:
+        raise
     except Exception as error:  # pycocotools raises bare ones
         folder.fault("annotation-unreadable", name, f"a mask cannot be read: {error}")
-        return nothing
+    return nothing
+
+
+def _compressed(counts: Any, height: int, width: int) -> Rle:
+    """Run lengths, a list or COCO's code of it, as the code; ValueError for others."""
+    from pycocotools import mask as coco_mask
+
+    listed = isinstance(counts, list)
+    runs = counts if listed else str(counts).encode()
+    if (sum(runs) if listed else count_pixels(runs)) != height * width or min(runs) < 0:
+        raise ValueError(f"its counts do not fill {height} × {width} pixels")
+    mine: Rle = {"size": [height, width], "counts": runs}
+    return coco_mask.frPyObjects(mine, height, width) if listed else mine
 
 
 def _keypoints(objects: list[Entry], count: int) -> Floats:

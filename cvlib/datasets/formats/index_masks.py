@@ -32,38 +32,39 @@ def recognise(folder: Folder) -> bool:
 
 def read(folder: Folder) -> ImageSet:
     """Every image with a mask; labels are the classes that its pixels name."""
-    names = _names(folder)
-    samples = []
-    pairs = _pairs(folder)
-    for image, mask in pairs.items():
-        size = folder.canvas_size(image)
-        pixels = _pixels(folder, mask, size)
-        if pixels is None:
-            continue
-        labels = np.unique(pixels)
-        labels = labels[labels != 255].astype(np.int64)
-        odd = labels[labels >= len(names)] if names else labels[:0]
-        if len(odd):
-            said = f"has pixels of {odd.tolist()[:5]}; {len(names)} classes are named"
-            folder.fault("class-undeclared-id", mask, said)
-            labels = labels[labels < len(names)]
-        samples.append(
-            Sample(
-                folder.root / image,
-                size,
-                labels,
-                label_map=folder.root / mask,
-                split=split_of_path(image),
-            )
-        )
+    names, pairs = _names(folder), _pairs(folder)
+    read = (_sample(folder, image, mask, names) for image, mask in pairs.items())
+    samples = [sample for sample in read if sample is not None]
+    _note_lone_masks(folder, pairs)
+    most = max((int(s.labels.max(initial=-1)) for s in samples), default=-1)
+    names += [f"class {i}" for i in range(len(names), most + 1)]
+    return ImageSet(folder.root, "index-masks", tuple(names), tuple(samples))
+
+
+def _sample(folder: Folder, image: str, mask: str, names: list[str]) -> Sample | None:
+    """An image with the classes of its mask; None when the mask cannot be read."""
+    size = folder.canvas_size(image)
+    pixels = _pixels(folder, mask, size)
+    if pixels is None:
+        return None
+    labels = np.unique(pixels)
+    labels = labels[labels != 255].astype(np.int64)
+    odd = labels[labels >= len(names)] if names else labels[:0]
+    if len(odd):
+        said = f"has pixels of {odd.tolist()[:5]}; {len(names)} classes are named"
+        folder.fault("class-undeclared-id", mask, said)
+        labels = labels[labels < len(names)]
+    place, split = folder.root / mask, split_of_path(image)
+    return Sample(folder.root / image, size, labels, label_map=place, split=split)
+
+
+def _note_lone_masks(folder: Folder, pairs: dict[str, str]) -> None:
+    """A fault for each mask without an image; another's second name is none."""
     used = {_stem(name) for pair in pairs.items() for name in pair}
     used |= {stem + tail for stem in used for tail in TAILS}
     for mask in folder.images:
         if is_mask(mask) and _stem(mask) not in used:
             folder.fault("image-missing", mask, "is a mask without an image")
-    most = max((int(s.labels.max(initial=-1)) for s in samples), default=-1)
-    names += [f"class {i}" for i in range(len(names), most + 1)]
-    return ImageSet(folder.root, "index-masks", tuple(names), tuple(samples))
 
 
 def write(image_set: ImageSet, out: Path) -> dict[str, str]:

@@ -135,42 +135,42 @@ def _places(image: str) -> Iterator[str]:
 def _sample(folder: Folder, image: str, sheet: str, layout: Layout) -> Sample:
     size = folder.canvas_size(image)
     scale = np.array(size[::-1], np.float64)
-    labels, boxes, outlines, keypoints = [], [], [], []
+    objects = list(_objects(folder, sheet, layout))
+    end = 5 if layout.points else None
+    shapes = [np.array(one[1:end]).reshape(-1, 2) * scale for one in objects]
+    boxes = [_box(points) for points in shapes]
+    outlines = [points if len(points) > 2 else None for points in shapes]
+    sample = Sample(
+        folder.root / image,
+        size,
+        np.array([one[0] for one in objects], np.int64),
+        np.array(boxes, np.float32).reshape(-1, 4),
+        rles=encode_outlines(outlines, boxes, size),
+        split=layout.splits.get(image) or split_of_path(image),
+    )
+    if layout.points:
+        found = [_keypoints(one[5:], layout, scale) for one in objects]
+        points = np.array(found, np.float32).reshape(-1, layout.points, 3)
+        sample = replace(sample, keypoints=points)
+    return checked(folder, sample)
+
+
+def _objects(folder: Folder, sheet: str, layout: Layout) -> Iterator[list[float]]:
+    """The numbers of each line that is an object of a known class; or a fault."""
+    names = layout.class_names
+    most = len(names) - 1 if names else MOST_CLASSES
     for number, line in enumerate(folder.text(sheet).splitlines(), start=1):
+        if not line.strip():
+            continue
         values = _values(line, layout)
         if values is None:
-            if line.strip():
-                said = f"line {number}: wanted {_wanted(layout)}, got {line[:60]!r}"
-                folder.fault("annotation-unreadable", sheet, said)
-            continue
-        names = layout.class_names
-        label = int(values[0])
-        most = len(names) - 1 if names else MOST_CLASSES
-        if not 0 <= label <= most or label != values[0]:
+            said = f"line {number}: wanted {_wanted(layout)}, got {line[:60]!r}"
+            folder.fault("annotation-unreadable", sheet, said)
+        elif not (0 <= values[0] <= most and values[0].is_integer()):
             said = f"line {number}: no class {values[0]:g}; they go from 0 to {most}"
             folder.fault("class-unknown", sheet, said)
-            continue
-        labels.append(label)
-        if layout.points:
-            keypoints.append(_keypoints(values[5:], layout, scale))
-            values = values[:5]
-        points = np.array(values[1:]).reshape(-1, 2) * scale
-        outlines.append(points if len(points) > 2 else None)
-        boxes.append(_box(points))
-    return checked(
-        folder,
-        Sample(
-            folder.root / image,
-            size,
-            np.array(labels, np.int64),
-            np.array(boxes, np.float32).reshape(-1, 4),
-            rles=encode_outlines(outlines, boxes, size),
-            keypoints=np.array(keypoints, np.float32).reshape(-1, layout.points, 3)
-            if layout.points
-            else None,
-            split=layout.splits.get(image) or split_of_path(image),
-        ),
-    )
+        else:
+            yield values
 
 
 def _wanted(layout: Layout) -> str:
