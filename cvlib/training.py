@@ -1,33 +1,80 @@
-"""What fastai's training loop leaves to us: a history to plot, quiet, augmentation."""
+"""The one training loop, fastai's, and what it leaves to us: a history, and quiet."""
 
+import tempfile
 import time
 import warnings
+from collections.abc import Callable
+from typing import Any
 
-from torch import nn
-from torchvision.transforms import v2
+import torch
+from torch import Tensor, nn
 
-with warnings.catch_warnings():
-    # What fastai's import says of torch, pandas and tqdm is not for our readers.
-    warnings.simplefilter("ignore")
-    from fastai.callback.core import Callback
-    from fastai.callback.progress import ProgressCallback
+from cvlib.devices import pick_device
+from cvlib.images import ImageDataset, as_batch
+from cvlib.models import ImageModel
+
+try:
+    with warnings.catch_warnings():
+        # What fastai's import says of torch, pandas and tqdm is not for our readers.
+        warnings.simplefilter("ignore")
+        from fastai.callback.core import Callback
+        from fastai.callback.progress import ProgressCallback
+        from fastai.callback.schedule import fit_one_cycle  # noqa: F401 (of Learner)
+        from fastai.data.core import DataLoaders
+        from fastai.data.load import DataLoader
+        from fastai.learner import Learner
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        f"training needs {error.name}: pip install 'cvlib-book[train]'"
+    ) from error
 
 
-def augmentation(size: int, *, grey: float = 0.3) -> v2.Transform:
-    """Random crops of `size` pixels, mirrored and recoloured at random.
+def fit(
+    model: ImageModel,
+    images: Any,
+    labels: Tensor,
+    loss: nn.Module,
+    *,
+    epochs: int,
+    lr: float,
+    batch_size: int,
+    transform: Callable[[Tensor], Tensor],
+    frozen_groups: int = 1,
+    from_scratch: bool = False,
+    order: Callable[[int], list[int]] | None = None,
+    judge: Callable[[], dict[str, float]] | None = None,
+    device: torch.device | str | None = None,
+) -> list[dict[str, float]]:
+    """Train a model in place by one cycle of rates; a dict an epoch comes back.
 
-    A share `grey` of them loses its colour, and with `grey` above 0 hues turn freely:
-    right where colour must not decide, wrong where it does. Used in
-    book/data/how-many-images.
+    `images` in any form, decoded once; `transform` sees each, in bytes or 0–1, anew in
+    every epoch. `loss(model(images), labels)` gives a scalar, and its own parameters
+    are trained too. The first `frozen_groups` of `model.parameter_groups()` stay as
+    they are, and so do the statistics of batch norms: `from_scratch`, for random
+    weights, trains all. `order(batch_size)` lists the images of an epoch; shuffled
+    without it. What `judge()` says after an epoch joins its line: epoch, train_loss,
+    seconds. The model goes to `device` (see `devices.pick_device`), stays there, and
+    ends in evaluation mode. `classification.train.fit` and `similarity.train.fit` call
+    it.
     """
-    return v2.Compose(
-        [
-            v2.RandomResizedCrop(size, scale=(0.4, 1.0)),
-            v2.RandomHorizontalFlip(),
-            v2.ColorJitter(0.3, 0.3, 0.3, hue=0.5 if grey else 0),
-            v2.RandomGrayscale(grey),
-        ]
-    )
+    pixels = as_batch(images, size=model.image_size)
+    seen = ImageDataset(pixels, labels, transform)
+    loaders = _loaders(seen, min(batch_size, len(seen)), order, pick_device(device))
+    callbacks = [History(), _Judge(judge)]
+    with tempfile.TemporaryDirectory() as folder:
+        learn = Learner(
+            loaders,
+            _Trained(model, loss),
+            loss_func=loss,
+            splitter=_groups,
+            train_bn=from_scratch,
+            cbs=callbacks if from_scratch else [*callbacks, FrozenStatistics()],
+            path=folder,
+        )
+        learn.freeze_to(0 if from_scratch else frozen_groups)
+        learn.fit_one_cycle(epochs, lr)
+    model.eval()
+    return list(learn.history.epochs)
 
 
 class History(Callback):  # type: ignore[misc]  # fastai has no types
@@ -90,3 +137,48 @@ class FrozenStatistics(Callback):  # type: ignore[misc]  # fastai has no types
         for module in self.learn.model.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.eval()
+
+
+class _Judge(Callback):  # type: ignore[misc]  # fastai has no types
+    """Put what a function says of the model into the history."""
+
+    order = 61  # after History
+
+    def __init__(self, judge: Callable[[], dict[str, float]] | None) -> None:
+        self.judge = judge
+
+    def after_epoch(self) -> None:
+        line = self.learn.history.epochs[-1]
+        del line["valid_loss"]  # of the loader that only fastai wants
+        line.update(self.judge() if self.judge else {})
+
+
+class _Trained(nn.Module):
+    """A model together with its loss, whose parameters are trained too."""
+
+    def __init__(self, model: ImageModel, loss: nn.Module) -> None:
+        super().__init__()
+        self.model, self.loss = model, loss
+
+    def forward(self, images: Tensor) -> Tensor:
+        answer: Tensor = self.model(images)
+        return answer
+
+
+def _groups(trained: _Trained) -> list[list[nn.Parameter]]:
+    early, late, added = trained.model.parameter_groups()
+    return [early, late, [*added, *trained.loss.parameters()]]
+
+
+def _loaders(
+    seen: ImageDataset,
+    batch_size: int,
+    order: Callable[[int], list[int]] | None,
+    device: torch.device,
+) -> DataLoaders:
+    if order is None:
+        first = DataLoader(seen, bs=batch_size, shuffle=True, drop_last=True)
+    else:
+        first = DataLoader(seen, bs=batch_size, get_idxs=lambda: order(batch_size))
+    unused = DataLoader(seen, bs=batch_size, n=batch_size)  # fastai wants a second
+    return DataLoaders(first, unused, device=device)

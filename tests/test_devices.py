@@ -14,6 +14,12 @@ def test_a_named_device_is_returned():
     assert pick_device("cpu") == torch.device("cpu")
 
 
+def test_a_device_may_be_given_as_one():
+    assert pick_device(torch.device("cpu")) == torch.device("cpu")
+    with pytest.raises(ValueError, match="got 'meta'"):
+        pick_device(torch.device("meta"))
+
+
 def test_the_environment_names_a_device(monkeypatch):
     monkeypatch.setenv("CVLIB_DEVICE", "cpu")
     assert pick_device() == torch.device("cpu")
@@ -59,9 +65,10 @@ def test_a_batch_on_a_cpu_shrinks_as_images_grow():
 
 FAULTS = """
 import resource, sys, torch
-from cvlib.devices import pick_device
+from cvlib.devices import keep_memory, pick_batch_size, pick_device
+pick_batch_size((64, 64), pick_device("cpu"))
 if sys.argv[1] == "kept":
-    pick_device("cpu")
+    keep_memory()
 for _ in range(20):
     torch.ones(16_000_000)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
@@ -69,10 +76,11 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's allocator is meant")
-def test_memory_of_large_arrays_is_kept_for_the_next_unless_the_user_set_it():
+def test_memory_is_kept_only_when_asked_for_and_where_the_user_set_nothing():
     def faults(how: str, **own: str) -> int:
         command = [sys.executable, "-c", FAULTS, how]
-        return int(subprocess.check_output(command, env={**os.environ, **own}))
+        plain = {k: v for k, v in os.environ.items() if not k.startswith("MALLOC_")}
+        return int(subprocess.check_output(command, env={**plain, **own}))
 
     pages = 16_000_000 * 4 / 4096
     given_back = faults("given back")

@@ -1,16 +1,20 @@
-import warnings
-
-import matplotlib as mpl
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from matplotlib.figure import Figure
 from PIL import Image
 
-from cvlib.figures import show_images, use_figure_style
-from cvlib.images import ImageDataset, load_image, load_images, open_image, to_float
+from cvlib.images import (
+    ImageDataset,
+    as_batch,
+    as_sequence,
+    batches,
+    load_image,
+    load_images,
+    open_image,
+    to_float,
+)
 
 RED = (254, 0, 0)
 
@@ -125,26 +129,6 @@ def test_floats_pass_unchanged():
     assert to_float(images) is images
 
 
-@pytest.mark.parametrize(("count", "columns"), [(0, 8), (1, 8), (11, 4)])
-def test_a_contact_sheet_shows_every_image_and_caption(count, columns):
-    ax = Figure().subplots()
-    images = torch.zeros(count, 3, 8, 8, dtype=torch.uint8)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        sheet = show_images(
-            ax, images, [f"n{i}" for i in range(count)], columns=columns
-        )
-    assert sheet is ax
-    assert len(ax.images) == count
-    assert [text.get_text() for text in ax.texts] == [f"n{i}" for i in range(count)]
-
-
-def test_figures_stand_on_a_white_card():
-    with mpl.rc_context():
-        use_figure_style()
-        assert mpl.rcParams["savefig.facecolor"] == "white"
-
-
 def test_items_are_images_in_zero_to_one_and_labels():
     dataset = ImageDataset(
         torch.full((2, 3, 4, 4), 255, dtype=torch.uint8), torch.tensor([5, 6])
@@ -169,3 +153,103 @@ def test_as_many_labels_as_images_are_wanted():
 
 def test_an_empty_data_set_has_no_items():
     assert len(ImageDataset(torch.zeros(0, 3, 4, 4), torch.zeros(0))) == 0
+
+
+PIXELS = np.zeros((6, 9, 3), np.uint8)
+PIXELS[:, 3:6] = RED
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [PIXELS, PIXELS / 255, (PIXELS / 255).astype(np.float32), Image.fromarray(PIXELS)],
+    ids=["bytes", "float64", "float32", "PIL"],
+)
+def test_a_picture_in_memory_is_read_as_its_file_is(tmp_path, picture):
+    path = save(tmp_path / "a.png", Image.fromarray(PIXELS))
+    for size in (None, 4):
+        found = load_image(picture, size=size)
+        assert torch.equal(found, load_image(path, size=size))
+
+
+def test_a_picture_in_memory_is_turned_upright_too():
+    picture = Image.new("RGB", (40, 20))
+    picture.getexif()[0x0112] = 6
+    assert open_image(picture).size == (20, 40)
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [
+        np.zeros((3, 8, 9), np.uint8),
+        np.zeros((8, 9, 3), np.int64),
+        np.full((8, 9, 3), 200.0),
+        np.full((8, 9, 3), np.nan),
+        np.full((8, 9, 3), -0.5),
+        np.zeros((0, 9, 3), np.uint8),
+    ],
+    ids=["channels first", "int64", "0-255", "nan", "negative", "empty"],
+)
+def test_an_array_that_is_no_picture_says_what_is_wanted(pixels):
+    with pytest.raises(ValueError, match=r"\[H, W, 3\], bytes or floats in 0–1, got"):
+        open_image(pixels)
+
+
+@pytest.mark.parametrize("thing", [5, None, b"bytes", [1, 2]])
+def test_what_is_no_picture_is_named(thing):
+    with pytest.raises(TypeError, match=f"got {type(thing).__name__}"):
+        open_image(thing)
+
+
+class Paths:
+    """As a set of samples has them."""
+
+    paths = ("a.png", "b.png")
+
+
+@pytest.mark.parametrize(
+    ("images", "count"),
+    [
+        ("abc.png", 1),
+        (PIXELS, 1),
+        (PIXELS[:, :, 0], 1),
+        (np.stack([PIXELS, PIXELS]), 2),
+        (np.array(["a.png", "b.png", "c.png"]), 3),
+        (Image.fromarray(PIXELS), 1),
+        ([PIXELS, "a.png"], 2),
+        ((name for name in ("a.png", "b.png")), 2),
+        (torch.zeros(3, 4, 4), 1),
+        (torch.zeros(5, 3, 4, 4), 5),
+        ([torch.zeros(3, 4, 4)] * 2, 2),
+        (Paths(), 2),
+        ([], 0),
+    ],
+)
+def test_one_image_and_many_are_a_sequence(images, count):
+    assert len(as_sequence(images)) == count
+
+
+@pytest.mark.parametrize("images", [5, None, b"a.png", {"train": ["a.png"]}])
+def test_what_holds_no_images_is_named(images):
+    with pytest.raises(TypeError, match=f"several; got {type(images).__name__}"):
+        as_sequence(images)
+
+
+def test_tensors_among_pictures_are_an_error():
+    with pytest.raises(TypeError, match="mixed: 1 of 2"):
+        as_batch([torch.zeros(3, 4, 4), PIXELS], size=4)
+
+
+def test_batches_come_in_order_and_the_last_is_smaller():
+    images = torch.arange(5.0)[:, None, None, None].expand(5, 3, 2, 2)
+    found = list(batches(images, size=9, device=torch.device("cpu"), batch_size=2))
+    assert [batch[:, 0, 0, 0].tolist() for batch in found] == [[0, 1], [2, 3], [4]]
+
+
+def test_a_batch_is_chosen_for_the_size_that_the_network_sees():
+    side_of_300k_pixels = 548
+    pictures = [PIXELS] * 3
+    cpu = torch.device("cpu")
+    assert len(list(batches(pictures, size=side_of_300k_pixels, device=cpu))) == 3
+    assert len(list(batches(pictures, size=8, device=cpu))) == 1
+    large = torch.zeros(2, 3, 600, 600, dtype=torch.uint8)
+    assert len(list(batches(large, size=8, device=cpu))) == 2

@@ -6,89 +6,44 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn import metrics
 from torch import Tensor, nn
 
 from cvlib.classification.model import Classifier
-from cvlib.devices import pick_batch_size
+from cvlib.images import batches
 from cvlib.intervals import bootstrap_interval, upper_bound
 from cvlib.intervals import wilson_interval as wilson_interval
-
-
-@torch.inference_mode()
-def predict_logits(
-    model: Classifier, images: Tensor, *, batch_size: int | None = None
-) -> Tensor:
-    """Logits, float32 [N, classes], of decoded images, [N, 3, H, W].
-
-    Computed where the model is, returned on the CPU; without `batch_size`,
-    `devices.pick_batch_size` chooses. Used in book/classification/trust.
-    """
-    model.eval()
-    where = model.mean.device
-    step = batch_size or pick_batch_size(images.shape[-2:], where)
-    logits = torch.empty(len(images), len(model.class_names))
-    for start in range(0, len(images), step):
-        logits[start : start + step] = model(images[start : start + step].to(where))
-    return logits
-
-
-def predict_probabilities(
-    model: Classifier, images: Tensor, *, batch_size: int | None = None
-) -> Tensor:
-    """The softmax of `predict_logits`. Used in book/classification/train."""
-    return predict_logits(model, images, batch_size=batch_size).softmax(dim=1)
-
-
-def accuracy(labels: Tensor, predicted: Tensor) -> float:
-    """Share of images, both int64 [N], whose predicted label is right.
-
-    >>> accuracy(torch.tensor([0, 1, 1, 2]), torch.tensor([0, 1, 2, 2]))
-    0.75
-    """
-    _check_pair(labels, predicted)
-    return float((labels == predicted).double().mean())
+from cvlib.models import evaluating
 
 
 def grouped_interval(
-    labels: Tensor, predicted: Tensor, groups: Sequence[str], *, draws: int = 2000
+    labels: ArrayLike, predicted: ArrayLike, groups: Sequence[str], *, draws: int = 2000
 ) -> tuple[float, float]:
     """The 95 % interval of accuracy when images come in groups, one name an image.
 
-    See `cvlib.intervals.bootstrap_interval`. Used in book/classification/train.
+    `labels` and `predicted` are whole numbers, [N]. See
+    `cvlib.intervals.bootstrap_interval`. Used in book/classification/train.
     """
-    _check_pair(labels, predicted)
-    hits = (labels == predicted).numpy()
-    return bootstrap_interval(hits, groups=groups, draws=draws)
+    truth, said = _paired(labels, predicted)
+    return bootstrap_interval(truth == said, groups=groups, draws=draws)
 
 
 def recall_per_class(
-    labels: Tensor, predicted: Tensor, class_names: Sequence[str]
+    labels: ArrayLike, predicted: ArrayLike, class_names: Sequence[str]
 ) -> dict[str, float]:
     """For each class that has images, the share of them given its label.
 
+    scikit-learn's recall, by name; `labels` and `predicted` are whole numbers, [N].
     Used in book/classification/train.
+
+    >>> recall_per_class([0, 0, 2], [0, 2, 2], ["bowl", "can", "mug"])
+    {'bowl': 0.5, 'mug': 1.0}
     """
-    _check_pair(labels, predicted)
-    return {
-        name: float((predicted[labels == label] == label).double().mean())
-        for label, name in enumerate(class_names)
-        if (labels == label).any()
-    }
-
-
-def confusion_matrix(
-    labels: Tensor, predicted: Tensor, num_classes: int
-) -> NDArray[np.int64]:
-    """Counts, [classes, classes]: row the true class, column the predicted one.
-
-    Used in book/classification/train.
-    """
-    _check_pair(labels, predicted)
-    if len(labels) == 0:
-        return np.zeros((num_classes, num_classes), dtype=np.int64)
-    return metrics.confusion_matrix(labels, predicted, labels=range(num_classes))
+    truth, said = _paired(labels, predicted)
+    present = np.unique(truth)
+    recalls = metrics.recall_score(truth, said, labels=present, average=None)
+    return {class_names[k]: float(r) for k, r in zip(present, recalls, strict=True)}
 
 
 def worst_mistakes(probabilities: Tensor, labels: Tensor, *, count: int = 8) -> Tensor:
@@ -119,25 +74,26 @@ def pareto_front(speeds: Sequence[float], values: Sequence[float]) -> list[int]:
 
 
 def grad_cam(
-    model: Classifier, images: Tensor, labels: Tensor, *, batch_size: int | None = None
+    model: Classifier, images: Any, labels: Tensor, *, batch_size: int | None = None
 ) -> Tensor:
     """Where a model looked for `labels`: float32 [N, H, W], 0 or more, on the CPU.
 
     Grad-CAM (Selvaraju et al., ICCV 2017) on the last feature map: each feature weighs
     as much as the class's logit rises with it. Gradients go no deeper than that map, so
-    it costs little more than a prediction. `images` [N, 3, H, W], bytes or 0–1;
+    it costs little more than a prediction. `images` as in `model.predict_logits`,
     `labels` int64 [N]. Needs a timm backbone. Used in book/classification/mistakes.
     """
-    model.eval()
-    heat = torch.empty(len(images), *images.shape[-2:])
-    step = batch_size or pick_batch_size(images.shape[-2:], model.mean.device)
-    for start in range(0, len(images), step):
-        part = slice(start, start + step)
-        found = _grad_cam(model, images[part].to(model.mean.device), labels[part])
-        heat[part] = nn.functional.interpolate(
-            found, images.shape[-2:], mode="bilinear"
-        )[:, 0].cpu()
-    return heat
+    size, heat, left = model.image_size, [], labels
+    with evaluating(model):
+        for batch in batches(
+            images, size=size, device=model.device, batch_size=batch_size
+        ):
+            found = _grad_cam(model, batch, left[: len(batch)])
+            side = tuple(batch.shape[-2:])
+            whole = nn.functional.interpolate(found, side, mode="bilinear")
+            heat.append(whole[:, 0].cpu())
+            left = left[len(batch) :]
+    return torch.cat(heat) if heat else torch.empty(0, size, size)
 
 
 def _grad_cam(model: Classifier, images: Tensor, labels: Tensor) -> Tensor:
@@ -154,12 +110,17 @@ def _grad_cam(model: Classifier, images: Tensor, labels: Tensor) -> Tensor:
     return (weights * maps).sum(dim=1, keepdim=True).clamp(min=0).detach()
 
 
-def _check_pair(labels: Tensor, predicted: Tensor) -> None:
-    if labels.shape != predicted.shape or labels.ndim != 1:
+def _paired(
+    labels: ArrayLike, predicted: ArrayLike
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Both as arrays, [N], N > 0; ValueError for what is no such pair."""
+    truth, said = np.asarray(labels), np.asarray(predicted)
+    if truth.shape != said.shape or truth.ndim != 1 or not len(truth):
         raise ValueError(
-            f"labels and predicted must both be [N], got {tuple(labels.shape)} and "
-            f"{tuple(predicted.shape)}"
+            f"labels and predicted must both be [N], N > 0, got {truth.shape} and "
+            f"{said.shape}"
         )
+    return truth, said
 
 
 def fit_temperature(logits: Tensor, labels: Tensor) -> float:
@@ -275,36 +236,9 @@ def answering_threshold(
     return float(passing[-1]) if len(passing) else math.inf
 
 
-def hamming_accuracy(truth: Tensor, predicted: Tensor) -> float:
-    """Share of single decisions that are right; both bool [N, tags].
-
-    With few tags an image it is high for a model that never says yes: read it beside
-    `exact_match`. Used in book/classification/multilabel.
-    """
-    _check_tags(truth, predicted)
-    return float((truth == predicted).double().mean())
-
-
-def exact_match(truth: Tensor, predicted: Tensor) -> float:
-    """Share of images whose every tag is right (1 − zero-one loss); bool [N, tags].
-
-    Used in book/classification/multilabel.
-    """
-    _check_tags(truth, predicted)
-    return float((truth == predicted).all(dim=1).double().mean())
-
-
-def f1_per_tag(truth: Tensor, predicted: Tensor) -> Tensor:
-    """F1 of each tag, [tags]: 2 TP / (2 TP + FP + FN), 0 where nothing is right.
-
-    Used in book/classification/multilabel.
-    """
-    _check_tags(truth, predicted)
-    both = (truth & predicted).sum(dim=0)
-    return 2 * both / (truth.sum(dim=0) + predicted.sum(dim=0)).clamp(min=1)
-
-
-def best_thresholds(truth: Tensor, scores: Tensor, *, shared: bool = False) -> Tensor:
+def best_thresholds(
+    truth: ArrayLike, scores: ArrayLike, *, shared: bool = False
+) -> Tensor:
     """The thresholds, [tags], of the highest F1 on these images; choose on validation.
 
     `truth` bool [N, tags], `scores` [N, tags] in 0–1. A tag is said when its score
@@ -313,34 +247,43 @@ def best_thresholds(truth: Tensor, scores: Tensor, *, shared: bool = False) -> T
     threshold of the best mean F1. A tag that none of these images has keeps 0.5: they
     say nothing about it. Used in book/classification/multilabel.
     """
-    _check_tags(truth, scores)
+    tags, given = _tags(truth, scores)
     if shared:
-        candidates = _midways(scores.flatten())[:: max(1, scores.numel() // 400)]
-        means = [f1_per_tag(truth, scores >= c).mean() for c in candidates]
-        best = candidates[int(torch.stack(means).argmax())]
-        return best.repeat(scores.shape[1])
-    chosen = []
-    for own, given in zip(truth.T, scores.T, strict=True):
-        candidates = _midways(given)
-        said = given[:, None] >= candidates
-        f1 = f1_per_tag(own[:, None].expand_as(said), said)
-        best = candidates[int(f1.argmax())]
-        chosen.append(best if own.any() else torch.full_like(best, 0.5))
-    return torch.stack(chosen)
+        candidates = _midways(given.flatten())[:: max(1, given.numel() // 400)]
+        means = torch.stack([_f1(tags, given >= c).mean() for c in candidates])
+        return candidates[int(means.argmax())].repeat(given.shape[1])
+    return torch.stack(
+        [_best_threshold(t, g) for t, g in zip(tags.T, given.T, strict=True)]
+    )
 
 
-def average_precision_per_tag(truth: Tensor, scores: Tensor) -> Tensor:
+def average_precision_per_tag(truth: ArrayLike, scores: ArrayLike) -> Tensor:
     """Average precision of each tag, [tags], by scikit-learn; NaN for a tag never true.
 
-    Threshold-free: how well scores order images by the tag. Used in
-    book/classification/multilabel.
+    Threshold-free: how well scores order images by the tag. `truth` bool and `scores`,
+    both [N, tags]. Used in book/classification/multilabel.
     """
-    _check_tags(truth, scores)
+    tags, given = _tags(truth, scores)
     found = [
-        metrics.average_precision_score(own, given) if own.any() else float("nan")
-        for own, given in zip(truth.T, scores.T, strict=True)
+        metrics.average_precision_score(own, theirs) if own.any() else float("nan")
+        for own, theirs in zip(tags.T, given.T, strict=True)
     ]
     return torch.tensor(found)
+
+
+def _best_threshold(truth: Tensor, scores: Tensor) -> Tensor:
+    """The one of the highest F1 for one tag, bool [N] and scores [N]."""
+    if not truth.any():
+        return torch.tensor(0.5, dtype=scores.dtype)
+    candidates = _midways(scores)
+    said = scores[:, None] >= candidates
+    return candidates[int(_f1(truth[:, None].expand_as(said), said).argmax())]
+
+
+def _f1(truth: Tensor, predicted: Tensor) -> Tensor:
+    """F1 of each column of two bool [N, M]; scikit-learn's takes seconds for this."""
+    both = (truth & predicted).sum(dim=0)
+    return 2 * both / (truth.sum(dim=0) + predicted.sum(dim=0)).clamp(min=1)
 
 
 def _midways(scores: Tensor) -> Tensor:
@@ -350,8 +293,11 @@ def _midways(scores: Tensor) -> Tensor:
     return middles if len(middles) else torch.tensor([0.5])
 
 
-def _check_tags(truth: Tensor, other: Tensor) -> None:
-    if truth.shape != other.shape or truth.ndim != 2:
+def _tags(truth: ArrayLike, scores: ArrayLike) -> tuple[Tensor, Tensor]:
+    """Both as tensors, [N, tags], the first bool; ValueError for other shapes."""
+    tags, given = torch.as_tensor(truth).bool(), torch.as_tensor(scores)
+    if tags.shape != given.shape or tags.ndim != 2:
         raise ValueError(
-            f"both must be [N, tags], got {tuple(truth.shape)} and {tuple(other.shape)}"
+            f"both must be [N, tags], got {tuple(tags.shape)} and {tuple(given.shape)}"
         )
+    return tags, given

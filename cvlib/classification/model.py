@@ -1,19 +1,20 @@
 """A pretrained backbone with a new head; saved and loaded without pickle."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from cvlib.backbones import Backbone, load_backbone
-from cvlib.checkpoints import read_checkpoint, save_checkpoint
-from cvlib.images import load_image, to_float
+from cvlib.backbones import Backbone
+from cvlib.models import ImageModel, look_at
 
 
-class Classifier(nn.Module):
+class Classifier(ImageModel):
     """Images in 0–1, [B, 3, H, W] → logits, [B, classes]; it normalises by itself.
 
     A linear head on embeddings of unit length. Carrying names, image size and
@@ -21,49 +22,43 @@ class Classifier(nn.Module):
     bad predictions.
     """
 
-    mean: Tensor
-    std: Tensor
+    kind = "classifier"
 
     def __init__(
-        self, backbone: Backbone, class_names: list[str], *, dropout: float = 0.2
+        self,
+        backbone: Backbone,
+        class_names: Sequence[str],
+        *,
+        image_size: int | None = None,
+        dropout: float = 0.2,
     ) -> None:
-        super().__init__()
-        self.backbone_name = backbone.name
+        super().__init__(backbone, image_size=image_size)
         self.class_names = list(class_names)
-        self.image_size = backbone.image_size
-        self.register_buffer("mean", torch.tensor(backbone.mean).view(3, 1, 1))
-        self.register_buffer("std", torch.tensor(backbone.std).view(3, 1, 1))
-        self.features = backbone.module
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(backbone.embedding_dim, len(class_names))
+        self.head = nn.Linear(self.embedding_dim, len(self.class_names))
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits, [B, classes]; images may also be bytes."""
-        embeddings = nn.functional.normalize(self.features(self.normalize(images)))
-        return self.head(self.dropout(embeddings))
+        return self.head(self.dropout(self.embeddings(images)))
 
-    def normalize(self, images: Tensor) -> Tensor:
-        """Images in 0–1, or bytes → what the backbone was trained on."""
-        images = (to_float(images) - self.mean) / self.std
-        return images.contiguous(memory_format=torch.channels_last)
+    def settings(self) -> dict[str, Any]:
+        """What the constructor needs, the class names among it."""
+        return {**super().settings(), "class_names": self.class_names}
 
 
 def build_classifier(
     backbone: Backbone,
-    class_names: list[str],
+    class_names: Sequence[str],
     *,
     image_size: int | None = None,
     dropout: float = 0.2,
 ) -> Classifier:
-    """A classifier for `class_names`: the backbone's weights, a head to be trained.
+    """A classifier for `class_names`: a copy of the backbone, a head to be trained.
 
     `image_size` is the side, in pixels, of the images it will predict. Used in
     book/classification/train.
     """
-    if image_size is not None:
-        backbone = replace(backbone, image_size=image_size)
-    model = Classifier(backbone, class_names, dropout=dropout)
-    return model.to(memory_format=torch.channels_last)
+    return Classifier(backbone, class_names, image_size=image_size, dropout=dropout)
 
 
 @torch.no_grad()
@@ -85,18 +80,6 @@ def set_head(
     model.head.bias.copy_(torch.as_tensor(bias))
 
 
-def parameter_groups(model: Classifier) -> list[list[nn.Parameter]]:
-    """[early layers, late layers, head], for fastai's `splitter`.
-
-    The early third finds edges and textures, which serve any task: left frozen
-    (`learn.freeze_to(1)`) it needs no backward pass. Used in
-    book/classification/train.
-    """
-    backbone = list(model.features.parameters())
-    third = len(backbone) // 3
-    return [backbone[:third], backbone[third:], list(model.head.parameters())]
-
-
 @dataclass(frozen=True)
 class Prediction:
     """Class names, most probable first, and their probabilities."""
@@ -105,42 +88,52 @@ class Prediction:
     scores: list[float]
 
 
-@torch.inference_mode()
-def predict(model: Classifier, path: str | Path, *, top: int = 3) -> Prediction:
-    """The `top` most probable classes of one image file.
+def predict_logits(
+    model: Classifier, images: Any, *, batch_size: int | None = None
+) -> Tensor:
+    """Logits, float32 [N, classes], on the CPU; computed where the model is.
 
-    Used in book/classification/train.
+    `images` in any form, as `cvlib.embeddings.embed` takes them: all but tensors become
+    squares of the model's size. Without `batch_size`, `devices.pick_batch_size`
+    chooses. Used in book/classification/trust.
     """
-    image = load_image(path, size=model.image_size).to(model.mean.device)
-    probabilities = model.eval()(image[None]).softmax(dim=1)[0].cpu()
-    scores, labels = probabilities.topk(min(top, len(model.class_names)))
-    names = [model.class_names[label] for label in labels.tolist()]
-    return Prediction(names, scores.tolist())
+    found = look_at(
+        model,
+        images,
+        lambda classifier, batch: classifier(batch),
+        size=model.image_size,
+        device=model.device,
+        batch_size=batch_size,
+    )
+    return torch.cat(found) if found else torch.empty(0, len(model.class_names))
 
 
-def save_classifier(model: Classifier, path: str | Path) -> Path:
-    """One safetensors file: weights, and in its header what they need to be used.
+def predict_probabilities(
+    model: Classifier, images: Any, *, batch_size: int | None = None
+) -> Tensor:
+    """The softmax of `predict_logits`. Used in book/classification/train."""
+    return predict_logits(model, images, batch_size=batch_size).softmax(dim=1)
 
-    Used in book/classification/train.
+
+def predict(model: Classifier, images: Any, *, top: int = 3) -> list[Prediction]:
+    """The `top` most probable classes of each image; `images` as in `predict_logits`.
+
+    One image gives a list of one. Used in book/classification/train.
     """
-    facts = {
-        "backbone": model.backbone_name,
-        "class_names": model.class_names,
-        "image_size": model.image_size,
-    }
-    return save_checkpoint(model, path, facts)
+    probabilities = predict_probabilities(model, images)
+    best = probabilities.topk(min(top, len(model.class_names)))
+    return [
+        Prediction([model.class_names[label] for label in labels], scores)
+        for labels, scores in zip(
+            best.indices.tolist(), best.values.tolist(), strict=True
+        )
+    ]
 
 
 def load_classifier(path: str | Path) -> Classifier:
-    """A classifier from `save_classifier`'s file, in evaluation mode, on the CPU.
+    """A classifier from the file that its `save` wrote, in evaluation mode, on the CPU.
 
-    Raises FileNotFoundError, or ValueError for a file that is not ours. Used in
+    Raises FileNotFoundError, or ValueError for a file that holds none. Used in
     book/classification/train.
     """
-    facts, weights = read_checkpoint(path, "class_names")
-    backbone = load_backbone(facts["backbone"], pretrained=False)
-    model = build_classifier(
-        backbone, facts["class_names"], image_size=facts["image_size"]
-    )
-    model.load_state_dict(weights)
-    return model.eval()
+    return Classifier.load(path)

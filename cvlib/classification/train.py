@@ -1,30 +1,19 @@
 """The training chapter's recipe as one call, for chapters that compare trainings."""
 
-import tempfile
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision.transforms import v2
 
-from cvlib.classification.model import Classifier, parameter_groups
-from cvlib.images import ImageDataset
-from cvlib.training import FrozenStatistics as FrozenStatistics
-from cvlib.training import History as History
-from cvlib.training import augmentation as augmentation
-
-# After ours, which keeps fastai's import warnings quiet.
-# isort: split
-from fastai.callback.schedule import fit_one_cycle  # noqa: F401 (a method of Learner)
-from fastai.data.core import DataLoaders
-from fastai.data.load import DataLoader
-from fastai.learner import Learner
-from fastai.losses import CrossEntropyLossFlat
-from fastai.metrics import accuracy
+from cvlib import training
+from cvlib.augmentation import augmentation
+from cvlib.classification.model import Classifier, predict_logits
 
 
-def fine_tune(
+def fit(
     model: Classifier,
-    images: Tensor,
+    images: Any,
     labels: Tensor,
     *,
     epochs: int = 4,
@@ -33,39 +22,38 @@ def fine_tune(
     transform: v2.Transform | None = None,
     frozen_groups: int = 1,
     from_scratch: bool = False,
-    device: torch.device | str = "cpu",
+    valid: tuple[Any, Tensor] | None = None,
+    device: torch.device | str | None = None,
 ) -> list[dict[str, float]]:
     """Train a classifier in place, its head already fitted; returns the history.
 
     The recipe that book/classification/train explains, as one call for the chapters
-    that compare many trainings. `images` are bytes, [N, 3, H, W]; `transform` is
-    `augmentation(H)` unless given. `from_scratch` is for random weights: nothing stays
-    frozen, and batch norms gather statistics. Used in
-    book/classification/accuracy-vs-speed.
+    that compare many trainings: cross entropy on labels smoothed by a tenth. `images`
+    in any form, best decoded, bytes [N, 3, H, W]; `labels` int64 [N]. `transform` is
+    `augmentation` of their height unless given. `from_scratch` is for random weights:
+    nothing stays frozen, and batch norms gather statistics. With `valid`, images and
+    labels, each epoch's line holds `valid_accuracy`. The rest as in
+    `cvlib.training.fit`. Used in book/classification/accuracy-vs-speed.
     """
-    transform = transform or augmentation(images.shape[-1])
-    seen = ImageDataset(images, labels, transform)
-    batch_size = min(batch_size, len(seen))
-    loaders = DataLoaders(
-        DataLoader(seen, bs=batch_size, shuffle=True, drop_last=True),
-        DataLoader(seen, bs=batch_size, n=batch_size),  # fastai wants one; unused
-        device=torch.device(device),
+    side = images.shape[-1] if isinstance(images, Tensor) else model.image_size
+
+    def judge() -> dict[str, float]:
+        if valid is None:
+            return {}
+        hits = predict_logits(model, valid[0]).argmax(dim=1) == valid[1]
+        return {"valid_accuracy": float(hits.double().mean())}
+
+    return training.fit(
+        model,
+        images,
+        labels,
+        nn.CrossEntropyLoss(label_smoothing=0.1),
+        epochs=epochs,
+        lr=lr,
+        batch_size=batch_size,
+        transform=transform or augmentation(side),
+        frozen_groups=frozen_groups,
+        from_scratch=from_scratch,
+        judge=judge,
+        device=device,
     )
-    with tempfile.TemporaryDirectory() as folder:
-        learn = Learner(
-            loaders,
-            model,
-            loss_func=CrossEntropyLossFlat(label_smoothing=0.1),
-            metrics=accuracy,
-            splitter=parameter_groups,
-            train_bn=from_scratch,
-            cbs=[
-                History(),
-                *([] if from_scratch else [FrozenStatistics()]),
-            ],
-            path=folder,
-        )
-        learn.freeze_to(0 if from_scratch else frozen_groups)
-        learn.fit_one_cycle(epochs, lr)
-    model.eval()
-    return list(learn.history.epochs)

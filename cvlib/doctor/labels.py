@@ -111,7 +111,7 @@ def _probabilities(images: ImageSet, labels: Labels) -> Floats:
     from cvlib.backbones import load_backbone
     from cvlib.embeddings import embed
 
-    embeddings = embed(images.paths, load_backbone()).numpy()
+    embeddings = embed(load_backbone(), images).numpy()
     model = LogisticRegression(C=100, max_iter=1000)  # embeddings have unit length
     folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0)
     given: Floats = cross_val_predict(

@@ -47,8 +47,9 @@ def results_explorer(
     items = [
         _item(
             thumbnail(images[index], size),
-            class_names[int(labels[index])],
-            _ranked(probabilities[index], class_names),
+            int(labels[index]),
+            _ranked(probabilities[index]),
+            class_names,
             float(losses[index]),
             names[index] if names else "",
         )
@@ -57,24 +58,29 @@ def results_explorer(
     return frame("results", "Results explorer", _form(class_names) + _list(items))
 
 
-def _ranked(probabilities: Tensor, class_names: Sequence[str]) -> list[list[object]]:
-    """The three most probable classes: [name, percent]."""
-    scores, found = probabilities.topk(min(3, len(class_names)))
-    return [
-        [class_names[label], round(100 * score, 1)]
-        for score, label in zip(scores.tolist(), found.tolist(), strict=True)
-    ]
+def _ranked(probabilities: Tensor) -> list[tuple[int, float]]:
+    """The three most probable labels, each with its percentage."""
+    scores, found = probabilities.topk(min(3, len(probabilities)))
+    percent = [round(100 * score, 1) for score in scores.tolist()]
+    return list(zip(found.tolist(), percent, strict=True))
 
 
 def _item(
-    source: str, truth: str, ranked: list[list[object]], loss: float, name: str
+    source: str,
+    label: int,
+    ranked: list[tuple[int, float]],
+    class_names: Sequence[str],
+    loss: float,
+    name: str,
 ) -> str:
-    said, score = str(ranked[0][0]), float(str(ranked[0][1]))
-    verdict = "right" if said == truth else "wrong"
+    best, score = ranked[0]
+    verdict = "right" if best == label else "wrong"  # two classes may share a name
+    truth, said = class_names[label], class_names[best]
     facts = attributes(
         label=truth, predicted=said, verdict=verdict, score=score, loss=round(loss, 3)
     )
-    known = attributes(top=ranked, name=name)
+    top = [[class_names[k], percent] for k, percent in ranked]
+    known = attributes(top=top, name=name)
     what = f"Image of {truth}, said {said} {score:.0f} %"
     facts = f'class="{verdict}" {facts}'
     return button(facts, known, source, what, f"{said} {score:.0f} %")

@@ -32,10 +32,7 @@ if TYPE_CHECKING:
     from cvlib.similarity.model import (
         Embedder,
         build_embedder,
-        embed_images,
         load_embedder,
-        parameter_groups,
-        save_embedder,
     )
     from cvlib.similarity.plot import (
         plot_closest,
@@ -45,7 +42,7 @@ if TYPE_CHECKING:
     )
     from cvlib.similarity.train import (
         MinedLoss,
-        fit_embedder,
+        fit,
         softmax_loss,
     )
 
@@ -57,13 +54,11 @@ __all__ = [
     "build_embedder",
     "comparative_ranks",
     "comparative_sets",
-    "embed_images",
-    "fit_embedder",
+    "fit",
     "load_embedder",
     "match_ranks",
     "mean_average_precision",
     "median_rank",
-    "parameter_groups",
     "plot_closest",
     "plot_intervals",
     "plot_neighbours",
@@ -71,7 +66,6 @@ __all__ = [
     "read_splits",
     "recall_at_k",
     "rerank",
-    "save_embedder",
     "shared_labels",
     "softmax_loss",
 ]

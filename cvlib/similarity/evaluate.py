@@ -40,6 +40,7 @@ def recall_at_k(
     similarities: Tensor,
     query_labels: Tensor,
     gallery_labels: Tensor | None = None,
+    *,
     k: int = 1,
 ) -> float:
     """Share of queries with at least one match among the k closest.
@@ -196,7 +197,14 @@ def _searched(
     similarities: Tensor, query_labels: Tensor, gallery_labels: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     """Similarities and whether they are matches, [Q, G]; no query meets itself."""
-    others = query_labels if gallery_labels is None else gallery_labels
+    if isinstance(gallery_labels, int):
+        raise TypeError(
+            f"gallery_labels must be [G] labels, got {gallery_labels}; k is given by "
+            f"its name: k={gallery_labels}"
+        )
+    similarities, query_labels = map(torch.as_tensor, (similarities, query_labels))
+    alone = gallery_labels is None
+    others = query_labels if gallery_labels is None else torch.as_tensor(gallery_labels)
     wanted = (len(query_labels), len(others))
     if similarities.shape != wanted or query_labels.ndim != 1 or others.ndim != 1:
         raise ValueError(
@@ -205,7 +213,7 @@ def _searched(
         )
     _check_finite(similarities)
     matches = query_labels[:, None] == others
-    if gallery_labels is None:
+    if alone:
         apart = ~torch.eye(len(others), dtype=torch.bool)
         shape = (len(others), max(len(others) - 1, 0))
         similarities, matches = similarities[apart], matches[apart]

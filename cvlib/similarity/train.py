@@ -1,24 +1,19 @@
 """Move images of one thing closer together: losses, and fastai's loop around them."""
 
-import tempfile
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
-from cvlib.images import ImageDataset
+from cvlib import training
+from cvlib.augmentation import augmentation
+from cvlib.embeddings import embed
 from cvlib.similarity.evaluate import recall_at_k
-from cvlib.similarity.model import Embedder, embed_images, parameter_groups
-from cvlib.training import FrozenStatistics, History
-from cvlib.training import augmentation as augmentation
+from cvlib.similarity.model import Embedder
 
-# After ours, which keeps fastai's import warnings quiet.
+# After ours, which say what to install, and keep quiet what imports say.
 # isort: split
-from fastai.callback.core import Callback
-from fastai.callback.schedule import fit_one_cycle  # noqa: F401 (a method of Learner)
-from fastai.data.core import DataLoaders
-from fastai.data.load import DataLoader
-from fastai.learner import Learner
 from pytorch_metric_learning.losses import NormalizedSoftmaxLoss
 from pytorch_metric_learning.samplers import MPerClassSampler
 
@@ -63,9 +58,9 @@ class MinedLoss(nn.Module):
         return found
 
 
-def fit_embedder(
+def fit(
     model: Embedder,
-    images: Tensor,
+    images: Any,
     labels: Tensor,
     loss: nn.Module,
     *,
@@ -75,87 +70,53 @@ def fit_embedder(
     images_a_thing: int = 1,
     transform: v2.Transform | None = None,
     frozen_groups: int = 1,
-    valid: tuple[Tensor, Tensor] | None = None,
-    device: torch.device | str = "cpu",
+    valid: tuple[Any, Tensor] | None = None,
+    device: torch.device | str | None = None,
 ) -> list[dict[str, float]]:
     """Train an embedder in place, with the parameters of `loss`; returns the history.
 
-    `images` are bytes, [N, 3, H, W], `labels` int64 [N] the things they show, and
-    `loss(embeddings, labels)` gives a scalar. Losses that compare images need pairs:
-    `images_a_thing` above 1 fills each batch with so many images of each of its things.
-    `transform` is `augmentation(H, grey=0)` unless given: colour tells things apart.
-    With `valid`, images and labels, each epoch's line holds `valid_recall`: how often
-    the nearest of the other valid images shows the same thing. Raises ValueError where
-    a batch cannot be filled so. Used in book/similarity/train.
+    `images` in any form, best decoded, bytes [N, 3, H, W]; `labels` int64 [N] the
+    things they show; `loss(embeddings, labels)` gives a scalar. Losses that compare
+    images need pairs: `images_a_thing` above 1 fills each batch with so many images of
+    each of its things. `transform` is `augmentation(H, grey=0)` unless given: colour
+    tells things apart. With `valid`, images and labels, each epoch's line holds
+    `valid_recall`: how often the nearest of the other valid images shows the same
+    thing. The rest as in `cvlib.training.fit`. Raises ValueError where a batch cannot
+    be filled so. Used in book/similarity/train.
     """
-    seen = ImageDataset(
-        images, labels, transform or augmentation(images.shape[-1], grey=0)
+    side = images.shape[-1] if isinstance(images, Tensor) else model.image_size
+    if images_a_thing > 1:
+        _check_batch(labels, min(batch_size, len(labels)), images_a_thing)
+
+    def order(size: int) -> list[int]:
+        return list(MPerClassSampler(labels, images_a_thing, size, len(labels)))
+
+    def judge() -> dict[str, float]:
+        if valid is None:
+            return {}
+        found = embed(model, valid[0])
+        return {"valid_recall": recall_at_k(found @ found.T, valid[1])}
+
+    return training.fit(
+        model,
+        images,
+        labels,
+        loss,
+        epochs=epochs,
+        lr=lr,
+        batch_size=batch_size,
+        transform=transform or augmentation(side, grey=0),
+        frozen_groups=frozen_groups,
+        order=order if images_a_thing > 1 else None,
+        judge=judge,
+        device=device,
     )
-    batch_size = min(batch_size, len(seen))
-    loaders = DataLoaders(
-        _train_loader(seen, batch_size, images_a_thing),
-        DataLoader(seen, bs=batch_size, n=batch_size),  # fastai wants one; unused
-        device=torch.device(device),
-    )
-    with tempfile.TemporaryDirectory() as folder:
-        learn = Learner(
-            loaders,
-            _Trained(model, loss),
-            loss_func=loss,
-            splitter=_groups,
-            train_bn=False,
-            cbs=[History(), FrozenStatistics(), _ValidRecall(model, valid)],
-            path=folder,
-        )
-        learn.freeze_to(frozen_groups)
-        learn.fit_one_cycle(epochs, lr)
-    model.eval()
-    return list(learn.history.epochs)
 
 
-class _Trained(nn.Module):
-    """An embedder together with its loss, whose parameters are trained too."""
-
-    def __init__(self, embedder: Embedder, loss: nn.Module) -> None:
-        super().__init__()
-        self.embedder, self.loss = embedder, loss
-
-    def forward(self, images: Tensor) -> Tensor:
-        embeddings: Tensor = self.embedder(images)
-        return embeddings
-
-
-def _groups(model: _Trained) -> list[list[nn.Parameter]]:
-    early, late, projection = parameter_groups(model.embedder)
-    return [early, late, [*projection, *model.loss.parameters()]]
-
-
-def _train_loader(
-    seen: ImageDataset, batch_size: int, images_a_thing: int
-) -> DataLoader:
-    if images_a_thing == 1:
-        return DataLoader(seen, bs=batch_size, shuffle=True, drop_last=True)
-    things = len(set(seen.labels.tolist()))
+def _check_batch(labels: Tensor, batch_size: int, images_a_thing: int) -> None:
+    things = len(set(labels.tolist()))
     if batch_size % images_a_thing or batch_size > images_a_thing * things:
         raise ValueError(
             f"a batch of {batch_size} cannot hold {images_a_thing} images of each of "
             f"its things; there are {things} things"
         )
-    order = MPerClassSampler(seen.labels, images_a_thing, batch_size, len(seen))
-    return DataLoader(seen, bs=batch_size, get_idxs=lambda: list(order))
-
-
-class _ValidRecall(Callback):  # type: ignore[misc]  # fastai has no types
-    """Put recall at 1 of the valid images among themselves into the history."""
-
-    order = 61  # after History
-
-    def __init__(self, model: Embedder, valid: tuple[Tensor, Tensor] | None) -> None:
-        self.embedder, self.valid = model, valid
-
-    def after_epoch(self) -> None:
-        line = self.learn.history.epochs[-1]
-        del line["valid_loss"]  # of the loader that only fastai wants
-        if self.valid is not None:
-            found = embed_images(self.embedder, self.valid[0])
-            line["valid_recall"] = recall_at_k(found @ found.T, self.valid[1])

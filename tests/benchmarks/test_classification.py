@@ -10,17 +10,18 @@ import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score
 from torch import Tensor, nn
 
 from cvlib.backbones import Backbone, load_backbone
-from cvlib.classification import evaluate
 from cvlib.classification.data import read_splits
 from cvlib.classification.model import (
     Classifier,
     build_classifier,
+    predict_logits,
     set_head,
 )
-from cvlib.devices import seed_everything
+from cvlib.devices import keep_memory, seed_everything
 from cvlib.embeddings import embed
 from cvlib.images import load_images
 from cvlib.samples import ImageSet
@@ -30,6 +31,7 @@ COUNT = 134
 
 @pytest.fixture
 def backbone() -> Backbone:
+    keep_memory()  # as the engine does for chapters
     return load_backbone()
 
 
@@ -53,7 +55,7 @@ def test_images(splits: dict[str, ImageSet]) -> Tensor:
 def embed_and_fit(split: ImageSet, backbone: Backbone) -> Classifier:
     """Files → a classifier: decode, embed, fit a linear head."""
     head = LogisticRegression(C=1.0, max_iter=2000)
-    head.fit(embed(split.paths, backbone).numpy(), split.labels)
+    head.fit(embed(backbone, split.paths).numpy(), split.labels)
     model = build_classifier(backbone, split.class_names)
     set_head(model, head.coef_, head.intercept_)
     return model
@@ -91,7 +93,7 @@ def fastai_fine_tune(split: ImageSet, backbone: Backbone, folder: Path) -> nn.Mo
 
 
 def accuracy_on(split: ImageSet, logits: Tensor) -> float:
-    return evaluate.accuracy(split.labels, logits.argmax(dim=1))
+    return accuracy_score(split.labels, logits.argmax(dim=1))
 
 
 @pytest.mark.benchmark(group="a classifier from 134 images")
@@ -101,7 +103,7 @@ def test_embed_and_fit(
     model = benchmark.pedantic(
         embed_and_fit, args=[splits["train"], backbone], rounds=3, warmup_rounds=1
     )
-    found = accuracy_on(splits["test"], evaluate.predict_logits(model, test_images))
+    found = accuracy_on(splits["test"], predict_logits(model, test_images))
     benchmark.extra_info["test_accuracy"] = found
     assert found > 0.5
 

@@ -46,7 +46,7 @@ def anchors(dim: int) -> tuple[Tensor, Tensor]:
     paths = [
         p for n in ("products", "shelves") for p in fetch(f"pantry/{n}").rglob("*.jpg")
     ]
-    found = embed(sorted(paths), load_backbone(), image_size=128)
+    found = embed(load_backbone(), sorted(paths), image_size=128)
     centred = found - found.mean(dim=0)
     axes = torch.linalg.svd(centred, full_matrices=False).Vh[:dim]
     mixed = torch.randperm(len(found), generator=torch.Generator().manual_seed(0))

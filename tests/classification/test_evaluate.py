@@ -11,10 +11,7 @@ from sklearn import metrics
 from cvlib.backbones import load_backbone
 from cvlib.classification import evaluate
 from cvlib.classification.evaluate import (
-    accuracy,
-    confusion_matrix,
     grouped_interval,
-    predict_probabilities,
     recall_per_class,
     wilson_interval,
     worst_mistakes,
@@ -30,30 +27,43 @@ def test_the_examples_in_docstrings_hold():
 
 
 @given(PAIRS)
-def test_numbers_equal_scikit_learns(pairs):
-    labels, predicted = torch.tensor(pairs).T
-    assert accuracy(labels, predicted) == pytest.approx(
-        metrics.accuracy_score(labels, predicted)
-    )
+def test_recalls_are_shares_of_each_class_that_there_is(pairs):
+    labels, predicted = np.array(pairs).T
+    by_hand = {
+        NAMES[k]: np.mean([p == k for t, p in pairs if t == k])
+        for k in sorted(set(labels.tolist()))
+    }
     recalls = recall_per_class(labels, predicted, NAMES)
-    present = sorted(set(labels.tolist()))
-    theirs = metrics.recall_score(labels, predicted, labels=present, average=None)
-    assert list(recalls) == [NAMES[label] for label in present]
-    assert list(recalls.values()) == pytest.approx(theirs.tolist())
-    matrix = confusion_matrix(labels, predicted, 3)
-    assert matrix.sum() == len(labels)
-    assert matrix.trace() == (labels == predicted).sum()
+    assert list(recalls) == list(by_hand) and recalls == pytest.approx(by_hand)
 
 
-def test_no_images_are_no_counts():
-    nothing = torch.empty(0, dtype=torch.int64)
-    assert confusion_matrix(nothing, nothing, 3).tolist() == np.zeros((3, 3)).tolist()
-    assert recall_per_class(nothing, nothing, NAMES) == {}
+def test_lists_arrays_and_tensors_are_taken_alike():
+    labels, predicted, names = [0, 1, 1, 2], [0, 1, 2, 2], list("abcd")
+    for form in (list, np.array, torch.tensor):
+        given = form(labels), form(predicted)
+        assert recall_per_class(*given, NAMES) == {"bowl": 1, "can": 0.5, "mug": 1}
+        low, high = grouped_interval(*given, names)
+        assert low < 0.75 < high
+        # What predicts gives is what scikit-learn judges.
+        assert metrics.accuracy_score(*given) == 0.75
+        table = metrics.confusion_matrix(*given)
+        assert table.tolist() == [[1, 0, 0], [0, 1, 1], [0, 0, 1]]
+    truth, scores = [[True, False], [False, True]], [[0.9, 0.2], [0.1, 0.6]]
+    for form in (list, np.array, torch.tensor):
+        found = evaluate.average_precision_per_tag(form(truth), form(scores))
+        assert found.tolist() == [1, 1]
+        best = evaluate.best_thresholds(form(truth), form(scores))
+        assert best.tolist() == pytest.approx([0.5, 0.4])
 
 
-def test_labels_and_predictions_must_pair_up():
-    with pytest.raises(ValueError, match=r"\[N\], got \(2,\) and \(3,\)"):
-        accuracy(torch.zeros(2), torch.zeros(3))
+@pytest.mark.parametrize(("labels", "predicted"), [([0, 1], [0, 1, 1]), ([], [])])
+def test_labels_and_predictions_must_pair_up_and_be_there(labels, predicted):
+    for judge in (
+        lambda: recall_per_class(labels, predicted, NAMES),
+        lambda: grouped_interval(labels, predicted, [""] * len(labels)),
+    ):
+        with pytest.raises(ValueError, match=r"\[N\], N > 0, got \(\d,\) and \(\d,\)"):
+            judge()
 
 
 def test_wilsons_interval_agrees_with_the_printed_example():
@@ -103,17 +113,6 @@ def test_the_costliest_mistake_comes_first_and_right_answers_never():
     assert worst_mistakes(probabilities[2:], labels[2:]).tolist() == []
 
 
-def test_probabilities_of_a_model_sum_to_one_whatever_the_batch():
-    model = build_classifier(load_backbone(pretrained=False), NAMES)
-    images = torch.randint(256, (5, 3, 32, 32), dtype=torch.uint8)
-    whole = predict_probabilities(model, images)
-    assert torch.allclose(whole.sum(dim=1), torch.ones(5))
-    pieces = predict_probabilities(model, images, batch_size=2)
-    assert torch.allclose(whole, pieces, atol=1e-5)
-    assert predict_probabilities(model, images[:0]).shape == (0, 3)
-    assert math.isfinite(float(whole.sum()))
-
-
 TAGS = st.integers(1, 12).flatmap(
     lambda n: st.tuples(
         *[
@@ -124,16 +123,14 @@ TAGS = st.integers(1, 12).flatmap(
 )
 
 
+def f1(truth, predicted):
+    return metrics.f1_score(truth, predicted, average=None, zero_division=0)
+
+
 @given(TAGS)
-def test_numbers_of_tags_equal_scikit_learns(drawn):
-    truth, predicted = (torch.tensor(rows) for rows in drawn[:2])
+def test_average_precisions_equal_scikit_learns(drawn):
+    truth = torch.tensor(drawn[0])
     scores = torch.tensor(drawn[2]) / 8  # few levels, so that ties are common
-    hamming = 1 - metrics.hamming_loss(truth, predicted)
-    assert evaluate.hamming_accuracy(truth, predicted) == pytest.approx(hamming)
-    exact = 1 - metrics.zero_one_loss(truth, predicted)
-    assert evaluate.exact_match(truth, predicted) == pytest.approx(exact)
-    f1 = metrics.f1_score(truth, predicted, average=None, zero_division=0)
-    assert evaluate.f1_per_tag(truth, predicted).tolist() == pytest.approx(f1)
     found = evaluate.average_precision_per_tag(truth, scores)
     for own, given_scores, value in zip(truth.T, scores.T, found, strict=True):
         if own.any():
@@ -146,18 +143,29 @@ def test_numbers_of_tags_equal_scikit_learns(drawn):
 @given(TAGS)
 def test_no_other_threshold_between_two_scores_is_better(drawn):
     truth, scores = torch.tensor(drawn[0]), torch.tensor(drawn[2]) / 8
-    best = evaluate.f1_per_tag(truth, scores >= evaluate.best_thresholds(truth, scores))
+    best = f1(truth, scores >= evaluate.best_thresholds(truth, scores))
     for tag in range(3):
         levels = scores[:, tag].unique()
         for middle in (levels[1:] + levels[:-1]) / 2:
-            other = evaluate.f1_per_tag(truth, scores >= middle)[tag]
-            assert best[tag] >= other - 1e-6
+            assert best[tag] >= f1(truth, scores >= middle)[tag] - 1e-6
 
 
 @given(TAGS)
-def test_a_shared_threshold_is_one_number(drawn):
+def test_no_other_shared_threshold_has_a_better_mean(drawn):
     truth, scores = torch.tensor(drawn[0]), torch.tensor(drawn[2]) / 8
-    assert len(evaluate.best_thresholds(truth, scores, shared=True).unique()) == 1
+    shared = evaluate.best_thresholds(truth, scores, shared=True)
+    assert shared.shape == (3,) and len(shared.unique()) == 1
+    best = f1(truth, scores >= shared).mean()
+    levels = scores.unique()
+    for middle in (levels[1:] + levels[:-1]) / 2:
+        assert best >= f1(truth, scores >= middle).mean() - 1e-6
+
+
+def test_a_shared_threshold_is_the_best_for_all_tags_together():
+    truth = torch.tensor([[True, False], [True, True], [False, True], [False, False]])
+    scores = torch.tensor([[0.9, 0.3], [0.8, 0.7], [0.4, 0.6], [0.1, 0.2]])
+    shared = evaluate.best_thresholds(truth, scores, shared=True)
+    assert shared.tolist() == pytest.approx([0.5, 0.5])  # all right; 0.15 says too much
 
 
 def test_a_threshold_lies_midway_between_scores():
@@ -247,7 +255,7 @@ def test_the_promise_of_a_threshold_holds_where_the_measured_risk_breaks_it():
 
 def test_shapes_that_do_not_fit_are_named():
     with pytest.raises(ValueError, match=r"\[N, tags\], got \(2,\)"):
-        evaluate.exact_match(torch.zeros(2), torch.zeros(2))
+        evaluate.best_thresholds(torch.zeros(2), torch.zeros(2))
     with pytest.raises(ValueError, match=r"must both be \[N\]"):
         evaluate.calibration_bins(torch.zeros(2), torch.zeros(3))
 
@@ -271,3 +279,9 @@ def test_the_front_holds_what_no_other_beats_in_both():
     assert evaluate.pareto_front([1, 2, 3], [0.9, 0.8, 0.7]) == [2, 1, 0]
     assert evaluate.pareto_front([5, 5], [0.8, 0.9]) == [1]
     assert evaluate.pareto_front([], []) == []
+
+
+def test_what_is_as_good_but_slower_is_not_on_the_front():
+    assert evaluate.pareto_front([10, 20, 30], [0.8, 0.8, 0.8]) == [2]
+    assert evaluate.pareto_front([10, 20, 30], [0.9, 0.8, 0.8]) == [2, 0]
+    assert evaluate.pareto_front([5, 5, 5], [0.8, 0.8, 0.7]) == [0]  # the first of two

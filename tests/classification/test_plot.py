@@ -56,6 +56,9 @@ def test_accuracy_stands_over_its_baseline_and_the_last_is_labelled(ax):
 def test_a_confusion_matrix_shows_its_counts_but_no_zeros(ax):
     assert plot.plot_confusion(ax, np.array([[3, 0], [1, 2]]), ["can", "mug"]) is ax
     assert texts(ax) == ["3", "1", "2"]
+    row_of_mugs, column_of_cans = 1, 0
+    assert ax.texts[1].get_position() == (column_of_cans, row_of_mugs)
+    assert ax.images[0].get_array()[1].tolist() == pytest.approx([1 / 3, 2 / 3])
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("predicted", "true")
 
 

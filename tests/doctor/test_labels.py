@@ -96,10 +96,10 @@ def things(counts: dict[str, int], *, wrong: str = "") -> ImageSet:
 def seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """Embeddings that show the true class weakly, and the single thing clearly."""
 
-    def embed(paths: list[Path], _: object) -> torch.Tensor:
-        shown = [path.stem.rpartition("-")[0] for path in paths]
+    def embed(_: object, images: ImageSet) -> torch.Tensor:
+        shown = [path.stem.rpartition("-")[0] for path in images.paths]
         order = sorted(set(shown))
-        found = torch.zeros(len(paths), 2 + len(order))
+        found = torch.zeros(len(shown), 2 + len(order))
         for row, thing in zip(found, shown, strict=True):
             row[0 if thing.startswith("mug") else 1] = 0.5
             row[2 + order.index(thing)] = 1

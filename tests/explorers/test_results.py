@@ -27,6 +27,16 @@ def test_the_highest_loss_comes_first(page: Reader):
     assert [float(i["data-score"]) for i in items] == [80, 40, 90]
 
 
+def test_two_classes_of_one_name_are_still_two():
+    labels = torch.tensor([0, 1, 2])
+    probabilities = torch.tensor([[0.1, 0.9, 0.0], [0.1, 0.9, 0.0], [0.1, 0.0, 0.9]])
+    made = results_explorer(
+        IMAGES, labels, probabilities, ["bag", "bag", "mug"], size=8
+    )
+    verdicts = [i["data-verdict"] for i in Reader(made.html).all("li")]
+    assert verdicts == ["wrong", "right", "right"]
+
+
 def test_an_image_tells_its_three_best_classes_and_its_file(page: Reader):
     first = page.all("button")[0]
     assert json.loads(first["data-top"]) == [["bowl", 80], ["can", 20], ['"mug"', 0]]

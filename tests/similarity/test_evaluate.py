@@ -199,6 +199,20 @@ def test_what_does_not_fit_is_an_error():
         match_ranks(torch.zeros(1, 1), labels[:1])
 
 
+def test_k_is_given_by_its_name():
+    with pytest.raises(TypeError, match=r"gallery_labels must be \[G\].*k=5"):
+        recall_at_k(torch.zeros(2, 2), torch.tensor([0, 0]), 5)
+    with pytest.raises(TypeError, match="positional"):
+        recall_at_k(torch.zeros(2, 2), torch.tensor([0, 0]), torch.tensor([0, 0]), 5)
+
+
+def test_lists_and_arrays_are_taken_as_tensors_are():
+    similarities, labels = [[0.9, 0.8], [0.2, 0.3]], [5, 5]
+    for form in (list, np.array, torch.tensor):
+        found = recall_at_k(form(similarities), form(labels), form([1, 5]))
+        assert found == 0.5
+
+
 def test_no_queries_have_no_ranks_and_no_average():
     nothing = torch.zeros(0, dtype=torch.int64)
     assert len(match_ranks(torch.zeros(0, 2), nothing, torch.tensor([0, 1]))) == 0

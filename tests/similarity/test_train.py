@@ -6,9 +6,10 @@ import torch
 from pytorch_metric_learning import losses, miners
 
 from cvlib.backbones import load_backbone
+from cvlib.embeddings import embed
 from cvlib.similarity.evaluate import recall_at_k
-from cvlib.similarity.model import build_embedder, embed_images
-from cvlib.similarity.train import MinedLoss, fit_embedder, softmax_loss
+from cvlib.similarity.model import build_embedder
+from cvlib.similarity.train import MinedLoss, fit, softmax_loss
 
 # fastai's own, of Python's and torch's older names.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -31,10 +32,10 @@ def test_training_brings_unseen_images_of_a_thing_together():
     images, labels = coloured(128)
     others, theirs = coloured(48)
     model = embedder()
-    before = embed_images(model, images)
-    untrained = embed_images(model, others)
+    before = embed(model, images)
+    untrained = embed(model, others)
     early = next(model.features.parameters()).clone()
-    history = fit_embedder(
+    history = fit(
         model,
         images,
         labels,
@@ -46,7 +47,7 @@ def test_training_brings_unseen_images_of_a_thing_together():
     )
     assert len(history) == 3 and "valid_loss" not in history[0]
     assert history[-1]["train_loss"] < history[0]["train_loss"]
-    found = embed_images(model, others)
+    found = embed(model, others)
     assert recall_at_k(untrained @ untrained.T, theirs) < 0.8
     assert history[-1]["valid_recall"] == recall_at_k(found @ found.T, theirs) > 0.9
     assert torch.equal(early, next(model.features.parameters()))
@@ -56,9 +57,9 @@ def test_training_brings_unseen_images_of_a_thing_together():
 def test_the_projection_and_the_centres_are_trained_too():
     images, labels = coloured(16)
     model = embedder(dim=8)
-    loss = softmax_loss(embed_images(model, images), labels)
+    loss = softmax_loss(embed(model, images), labels)
     projection, centres = model.projection.weight.clone(), loss.W.clone()
-    fit_embedder(model, images, labels, loss, epochs=1, batch_size=8)
+    fit(model, images, labels, loss, epochs=1, batch_size=8)
     assert not torch.equal(projection, model.projection.weight)
     assert not torch.equal(centres, loss.W)
 
@@ -74,7 +75,7 @@ def test_a_loss_on_pairs_trains_with_several_images_of_each_thing():
             return super().forward(embeddings, labels)
 
     loss = Spy(losses.MultiSimilarityLoss(), miners.MultiSimilarityMiner())
-    history = fit_embedder(
+    history = fit(
         embedder(), images, labels, loss, epochs=2, batch_size=8, images_a_thing=4
     )
     assert len(seen) == 4
@@ -86,7 +87,7 @@ def test_a_loss_on_pairs_trains_with_several_images_of_each_thing():
 def test_a_batch_that_cannot_be_filled_is_an_error(batch_size, each):
     images, labels = coloured(16)
     with pytest.raises(ValueError, match=f"{batch_size} cannot hold {each}.*4 things"):
-        fit_embedder(
+        fit(
             embedder(),
             images,
             labels,
