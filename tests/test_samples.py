@@ -218,3 +218,25 @@ def test_shuffled_labels_are_the_same_ones_elsewhere():
 def test_labels_of_boxes_are_not_shuffled():
     with pytest.raises(ValueError, match="those of boxes cannot"):
         with_shuffled_labels(four().having([two_objects()]), seed=0)
+
+
+def test_a_newcomer_prints_indexes_loops_and_splits():
+    """As one types it: once 247,905 characters, a TypeError, another, an empty set."""
+    import cvlib
+
+    s = cvlib.load("pantry/products")
+    assert str(s).splitlines() == [
+        "ImageSet 'pantry/products', read as classes",
+        "960 images: 480 train, 160 valid, 320 test",
+        "8 classes: bowl, box, can, carton, glass_bottle, jar, mug, plastic_bottle",
+        "96 groups: by products.csv's column product",
+    ]
+    assert repr(s[0]) == (
+        "Sample('bowl-04-00.jpg', 224 × 224 pixels, labels [0], "
+        "split 'test', group 'bowl-04')"
+    )
+    assert sum(1 for x in s) == len(s) == 960
+    assert len(s.split("val")) == len(s.split("valid")) == 160
+    with pytest.raises(ValueError, match="no split 'vall'; there are 480 train"):
+        s.split("vall")
+    assert s.labels[:3].tolist() == [0, 0, 0] and s.paths[0].name == s[0].path.name

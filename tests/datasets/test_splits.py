@@ -33,6 +33,34 @@ def test_every_class_gets_the_shares_asked_for():
     assert [found["train", 1], found["valid", 1], found["test", 1]] == [28, 6, 6]
 
 
+def test_shares_are_of_images_and_not_of_groups():
+    """Ten things of sixteen images weigh as much as forty of four, not a quarter."""
+    names = [f"big{g}_{i}.jpg" for g in range(10) for i in range(16)]
+    names += [f"small{g:02}_{i}.jpg" for g in range(40) for i in range(4)]
+    for seed in range(5):
+        drawn = assign(
+            images(*[0] * 320, names=names), seed=seed, group_by=r"(.+)_\d+$"
+        )
+        found = counts(drawn)
+        got = [found[split, 0] for split in ("train", "valid", "test")]
+        assert got == pytest.approx([224, 48, 48], abs=8)
+
+
+def test_the_class_of_fewest_images_is_drawn_first():
+    """So that the others, which are many, make up for what it brings along."""
+    alone = images(*[0] * 40).samples
+    names = [f"rare{i}.jpg" for i in range(20)]
+    rare = images(*[0] * 20, names=names, group="one").samples
+    both = [replace(sample, labels=np.array([0, 1])) for sample in rare]
+    found = Counter(s.split for s in assign(images().having([*alone, *both])))
+    assert found == {"train": 42, "valid": 9, "test": 9}
+
+
+def test_of_equal_needs_trains_comes_first():
+    found = counts(assign(images(0, 0, 0), fractions=(0.5, 0.5, 0)))
+    assert found == {("train", 0): 2, ("valid", 0): 1}
+
+
 def test_a_class_of_three_things_is_in_all_three_splits():
     found = counts(assign(images(*[0] * 50, 1, 1, 1)))
     assert [found[s, 1] for s in ("train", "valid", "test")] == [1, 1, 1]
