@@ -24,11 +24,12 @@ from cvlib.datasets.formats.folder import Folder
 from cvlib.datasets.formats.index_masks import is_mask
 from cvlib.datasets.loading import with_kept_splits
 from cvlib.datasets.places import resolve
+from cvlib.datasets.problems import Problem
 from cvlib.datasets.registry import DatasetError
 from cvlib.doctor import duplicates, labels
 from cvlib.doctor.files import Facts, look_at_all
 from cvlib.doctor.report import Report
-from cvlib.samples import IMAGE_SUFFIXES, ImageSet, Problem, Sample
+from cvlib.samples import IMAGE_SUFFIXES, ImageSet, Sample
 
 # What phones, cameras and drawing programs save, and this book's tools do not read.
 OTHER_SUFFIXES = (

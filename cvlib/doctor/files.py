@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from cvlib.samples import Problem
+from cvlib.datasets.problems import Problem
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture

@@ -10,10 +10,11 @@ import numpy as np
 
 from cvlib.boxes import ious
 from cvlib.datasets.groups import grouped, parted_groups
+from cvlib.datasets.problems import Problem
 from cvlib.datasets.registry import DatasetError
 from cvlib.intervals import wilson_interval
 from cvlib.masks import Floats
-from cvlib.samples import SPLITS, ImageSet, Labels, Problem, Sample
+from cvlib.samples import SPLITS, ImageSet, Labels, Sample
 
 RATIO = 10  # the largest class to the smallest
 FOLDS = 5  # of the cross-validation that judges labels

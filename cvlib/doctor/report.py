@@ -17,9 +17,10 @@ from typing import Any
 
 import numpy as np
 
+from cvlib.datasets.problems import Problem
 from cvlib.datasets.registry import DatasetError
 from cvlib.files import write_text
-from cvlib.samples import ImageSet, Problem, Sample
+from cvlib.samples import ImageSet, Sample
 
 EXAMPLES = 12  # of each kind, with pictures
 EVERY_BYTE = 5_000_000  # of pictures in a report

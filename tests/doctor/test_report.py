@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from cvlib.datasets import DatasetError, fetch, formats
+from cvlib.datasets.problems import Problem
 from cvlib.doctor import Report, examine
 from cvlib.doctor.report import cleaned
 from cvlib.masks import encode_masks
-from cvlib.samples import ImageSet, Problem, Sample
+from cvlib.samples import ImageSet, Sample
 from tests.datasets.formats.sets import boxed
 
 

@@ -30,9 +30,10 @@ from cvlib.datasets.formats import (
 )
 from cvlib.datasets.formats.checks import note_left_out, note_twice
 from cvlib.datasets.formats.folder import Folder, FormatError
+from cvlib.datasets.problems import Problem
 from cvlib.datasets.registry import DatasetError
 from cvlib.files import replacing
-from cvlib.samples import IMAGE_SUFFIXES, ImageSet, Problem
+from cvlib.samples import IMAGE_SUFFIXES, ImageSet
 
 __all__ = [
     "FORMATS",

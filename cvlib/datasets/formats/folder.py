@@ -15,9 +15,10 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from cvlib.datasets.problems import Problem
 from cvlib.datasets.registry import DatasetError, list_files
 from cvlib.datasets.split_names import splits_in
-from cvlib.samples import IMAGE_SUFFIXES, SPLITS, Problem, known_split
+from cvlib.samples import IMAGE_SUFFIXES, SPLITS, known_split
 
 log = logging.getLogger("cvlib")
 
