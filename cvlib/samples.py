@@ -131,6 +131,20 @@ class Sample:
         sides = self.boxes[:, 2:] - self.boxes[:, :2]
         return np.asarray(sides.prod(axis=1), np.float32)
 
+    def keeping(self, objects: NDArray[np.bool_]) -> Sample:
+        """The sample with some of its objects, bool [N], and all that is theirs."""
+        rles = self.rles
+        if rles is not None:
+            rles = tuple(r for r, stays in zip(rles, objects, strict=True) if stays)
+        return replace(
+            self,
+            labels=self.labels[objects],
+            boxes=None if self.boxes is None else self.boxes[objects],
+            rles=rles,
+            keypoints=None if self.keypoints is None else self.keypoints[objects],
+            crowd=None if self.crowd is None else self.crowd[objects],
+        )
+
     def target(self) -> dict[str, Tensor]:
         """What is known, as tensors under the names of torchvision's detectors.
 

@@ -1,5 +1,6 @@
 """The one in-memory form of annotated images."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,16 @@ def test_a_box_encloses_its_mask_to_the_pixel():
 
 def test_a_sample_without_objects_has_empty_masks():
     assert sample().masks.shape == (0, 4, 6)
+
+
+def test_what_is_an_objects_goes_with_it():
+    points = np.arange(12, dtype=np.float32).reshape(2, 2, 3)
+    both = replace(two_objects(), keypoints=points, crowd=np.array([False, True]))
+    kept = both.keeping(np.array([False, True]))
+    assert kept.labels.tolist() == [0] and kept.crowd.tolist() == [True]
+    assert kept.boxes.tolist() == [[0, 3, 1, 4]]
+    assert kept.masks.sum() == 1 and kept.keypoints.tolist() == points[1:].tolist()
+    assert len(sample(labels=np.array([3])).keeping(np.array([False])).labels) == 0
 
 
 def test_a_target_holds_what_is_known_as_tensors():

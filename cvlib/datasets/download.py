@@ -167,8 +167,8 @@ def _mirror_of(dataset: Dataset, mirror: str | Path | None) -> Path | str | None
     if not mirror:
         return None
     if str(mirror).startswith(("http://", "https://")):
-        return f"{str(mirror).rstrip('/')}/{dataset.name}/{{path}}"
-    return expand(mirror).resolve() / dataset.name
+        return f"{str(mirror).rstrip('/')}/{dataset.mirrored_as}/{{path}}"
+    return expand(mirror).resolve() / dataset.mirrored_as
 
 
 def _find(job: _Job) -> Path | None:

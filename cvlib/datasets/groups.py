@@ -134,7 +134,7 @@ def _as_named(images: ImageSet) -> tuple[list[str], str]:
     `cat-001` to `cat-200` are two hundred cats. So the rule wants at least ten groups,
     twice as many as there are classes, and none that holds half of the images.
     """
-    named, alone = names_of_things(images), [""] * len(images)
+    named, alone = _numbered_names(images), [""] * len(images)
     sizes = Counter(named).most_common()
     largest, size = sizes[0] if sizes else ("", 0)
     if size < 2:
@@ -150,6 +150,17 @@ def _as_named(images: ImageSet) -> tuple[list[str], str]:
     how = f"by file names, as {rule}"
     log.info("%s: %d groups %s", images.root, len(sizes), how)
     return named, how
+
+
+def _numbered_names(images: ImageSet) -> list[str]:
+    """`names_of_things`; an image's own path where none of a name has a number to cut.
+
+    `train/001.jpg` and `test/001.jpg` are two pictures: lists start again.
+    """
+    named = names_of_things(images)
+    together = list(zip(named, images, strict=True))
+    numbered = {name for name, s in together if re.search(r"-\d+$", s.path.stem)}
+    return [n if n in numbered else relative_path(images, s) for n, s in together]
 
 
 def _home(images: ImageSet, sample: Sample, path: PurePosixPath) -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 from cvlib.datasets import formats
 from cvlib.datasets.download import fetch
 from cvlib.datasets.groups import grouped, parted_groups
+from cvlib.datasets.known import read_known
 from cvlib.datasets.places import cache_folder, dataset_at, is_ours, resolve
 from cvlib.datasets.registry import Dataset, DatasetError
 from cvlib.datasets.splits import (
@@ -56,8 +57,11 @@ def load(
     path = known if isinstance(known, Path) and known.is_file() else fetch(data)
     dataset = known if isinstance(known, Dataset) else dataset_at(path)
     by = group_by or (dataset.group_by if dataset else None)
-    found = replace(formats.read(path), name=dataset.name if dataset else str(data))
-    shares = _shares(found, fractions)
+    if dataset:
+        found = read_known(dataset, path)
+    else:
+        found = replace(formats.read(path), name=str(data))
+    shares = _shares(found, fractions, partly=dataset is not None)
     found = grouped(found, by)
     found = _joined(found, _drawn(_undecided(found), seed, group_by, shares))
     parted = parted_groups(found) if group_by else {}
@@ -144,13 +148,14 @@ def _drawn(
     return drawn
 
 
-def _shares(found: ImageSet, fractions: Fractions) -> Fractions:
+def _shares(found: ImageSet, fractions: Fractions, *, partly: bool) -> Fractions:
     """The fractions to draw by: nothing for what the layout has, but for train.
 
-    Raises SplitError for a layout with splits and no train.
+    Raises SplitError for a layout with splits and no train, unless it may be so
+    `partly`: a registered part of a data set may be its test images alone.
     """
     named = {sample.split for sample in found.samples} & set(SPLITS)
-    if named and "train" not in named:
+    if named and "train" not in named and not partly:
         raise SplitError(
             f"{found.root} has {', '.join(sorted(named))} and no train images. Give it "
             "such a folder, or put all images together and let the split be drawn"

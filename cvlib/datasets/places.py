@@ -46,7 +46,9 @@ def cache_folder(cache: str | Path | None = None) -> Path:
 def dataset_at(folder: Path) -> Dataset | None:
     """The data set of which a folder is the shipped, fetched or mirrored copy."""
     place = folder.resolve()
-    return next((d for d in DATASETS.values() if _is_copy(d, place)), None)
+    known = [d for d in DATASETS.values() if _is_copy(d, place)]
+    # A mirror has a set and a part of it in one folder; `fetch` knows which is whole.
+    return next((d for d in known if _is_stamped(d, place)), next(iter(known), None))
 
 
 def is_ours(folder: Path) -> bool:
@@ -64,12 +66,16 @@ def _is_copy(dataset: Dataset, place: Path) -> bool:
     head, _, digest = place.name.rpartition("-")
     if place.parent == cache and head == name and len(digest) == 12:
         return True
-    if any(place == home.resolve() / dataset.name for home in _mirrors()):
+    if any(place == home.resolve() / dataset.mirrored_as for home in _mirrors()):
         return True
-    # `fetch(mirror=…)` leaves a stamp for the place that it verified.
+    return _is_stamped(dataset, place)
+
+
+def _is_stamped(dataset: Dataset, place: Path) -> bool:
+    """Whether `fetch` left a stamp for a place that it verified."""
     mark = hashlib.sha256(bytes(place)).hexdigest()[:12]
-    stamp = f"{name}-*.{mark}.verified"
-    return any(any(home.glob(stamp)) for home in (cache, place.parent))
+    stamp = f"{dataset.name.replace('/', '-')}-{'?' * 12}.{mark}.verified"
+    return any(any(home.glob(stamp)) for home in (cache_folder(), place.parent))
 
 
 def _mirrors() -> list[Path]:

@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cvlib.files import write_text
@@ -66,6 +66,10 @@ class Dataset:
 
     group_by: what says which images belong together, as in `cvlib.datasets.load`; ""
         where the annotations do, or each image is alone.
+    part_of: the data set that this is a part of; a mirror holds both in one folder.
+    class_names, keypoint_names: where the set's files have none.
+    known_faults: kinds of `Problem` that the set is known to have; `load` leaves such
+        objects out.
     """
 
     name: str
@@ -74,6 +78,15 @@ class Dataset:
     source: Shipped | Remote
     size: int | None = None
     group_by: str = ""
+    part_of: str = ""
+    class_names: tuple[str, ...] = ()
+    keypoint_names: tuple[str, ...] = ()
+    known_faults: tuple[str, ...] = ()
+
+    @property
+    def mirrored_as(self) -> str:
+        """The folder of a mirror that holds it."""
+        return self.part_of or self.name
 
 
 def github(
@@ -95,6 +108,37 @@ def github(
         archive_first=archive_first,
     )
 
+
+# Of these a part is registered too.
+GROCERY = github(
+    "marcusklasson/GroceryStoreDataset",
+    "fc80ba90f803d79d0383df52c5a4ac5de99ff6fc",
+    prefix="dataset/",
+)
+CARDS = github(
+    "EdjeElectronics/TensorFlow-Object-Detection-API-Tutorial-Train-Multiple-Objects-"
+    "Windows-10",
+    "c1645825822622fc75919b6be253779d49678f55",
+    prefix="images/",
+)
+TUBES = github(
+    "alexppppp/keypoint_rcnn_training_pytorch",
+    "b860c15b960ca9bf82c387b70e6673eaef92acf3",
+    prefix="glue_tubes_keypoints_dataset_134imgs/",
+)
+PEARS = github(
+    "ai-agriculture-circuits-and-systems/Pear640",
+    "77af95b817427b4be627c6304bd00705cb929367",
+    prefix="data/",
+)
+PIPED = github(
+    "bianconif/PIPED",
+    "3d89e1f3f0d7b31f34d523cd7c73e3fb00dee567",
+    prefix="data/",
+)
+EACH = r"(.+)"  # is alone: names start again in each list
+CROPS = r"([^/]+)_\d+$"  # of one photograph
+SHEETS = r"([^/]+)_\d+(?:wo)?$"  # of paper
 
 _ENTRIES = (
     Dataset(
@@ -146,6 +190,114 @@ _ENTRIES = (
             prefix="BCCD/",
         ),
         size=8_800_938,
+    ),
+    Dataset(
+        name="grocery",
+        description="5,421 photographs of groceries in shops, taken by hand with a "
+        "phone: 81 products in 43 families, in three lists; with a studio picture and "
+        "a description of each product. No groups are given.",
+        licence="MIT",
+        source=GROCERY,
+        group_by=EACH,
+    ),
+    Dataset(
+        name="grocery/packages",
+        description="The 31 packages of grocery: 864 photographs to train on, 100 to "
+        "validate, 781 to test, and the studio pictures.",
+        licence="MIT",
+        source=GROCERY,
+        size=39_326_611,
+        group_by=EACH,
+        part_of="grocery",
+        known_faults=("class-absent",),
+    ),
+    Dataset(
+        name="boards",
+        description="149 photographs with 177 boxes of four microcontroller boards, in "
+        "Pascal VOC XML: 142 to train on, 7 to test; those of one minute are a group.",
+        licence="MIT",
+        source=github(
+            "TannerGilbert/Tensorflow-Object-Detection-API-Train-Model",
+            "7388c4dab7fae2b9fe147f37cbbc691b986c2c5d",
+            prefix="images/",
+        ),
+        size=8_826_861,
+        group_by=r"(IMG_\d{8}_\d{4})",
+    ),
+    Dataset(
+        name="cards",
+        description="363 photographs of playing cards of six ranks on household "
+        "backgrounds, in Pascal VOC XML: 296 to train on, 67 to test.",
+        licence="Apache-2.0",
+        source=CARDS,
+    ),
+    Dataset(
+        name="cards/test",
+        description="The test images of cards: 67 photographs, 143 boxes.",
+        licence="Apache-2.0",
+        source=replace(CARDS, archive_first=False),
+        size=6_957_189,
+        part_of="cards",
+    ),
+    Dataset(
+        name="tubes",
+        description="134 photographs of glue tubes with boxes and two keypoints, head "
+        "and tail, in JSON: 111 to train on, 23 to test.",
+        licence="MIT",
+        source=TUBES,
+        class_names=("tube",),
+        keypoint_names=("head", "tail"),
+    ),
+    Dataset(
+        name="tubes/few",
+        description="Part of tubes: the first 24 photographs to train on, all 23 to "
+        "test; 89 tubes.",
+        licence="MIT",
+        source=replace(TUBES, archive_first=False),
+        size=12_114_587,
+        part_of="tubes",
+        class_names=("tube",),
+        keypoint_names=("head", "tail"),
+    ),
+    Dataset(
+        name="pears",
+        description="712 crops of 59 orchard photographs, with boxes of pears in COCO "
+        "JSON, one an image; the crops of one photograph are a group.",
+        licence="CC-BY-4.0",
+        source=PEARS,
+        group_by=CROPS,
+        class_names=("pear",),
+        known_faults=("box-degenerate",),
+    ),
+    Dataset(
+        name="pears/few",
+        description="Part of pears: 83 crops of the first 8 photographs, 669 boxes.",
+        licence="CC-BY-4.0",
+        source=replace(PEARS, archive_first=False),
+        size=6_106_864,
+        group_by=CROPS,
+        part_of="pears",
+        class_names=("pear",),
+        known_faults=("box-degenerate",),
+    ),
+    Dataset(
+        name="piped",
+        description="1,192 pictures of 128 × 128 pixels of 13 papers and plastics, "
+        "half of them with impurities, each with a mask; the pictures of one sheet are "
+        "a group.",
+        licence="CC-BY-4.0",
+        source=PIPED,
+        group_by=SHEETS,
+    ),
+    Dataset(
+        name="piped/few",
+        description="Part of piped: two papers, 96 pictures without impurities and 96 "
+        "with 259 in all.",
+        licence="CC-BY-4.0",
+        source=replace(PIPED, archive_first=False),
+        size=9_663_168,
+        group_by=SHEETS,
+        part_of="piped",
     ),
 )
 DATASETS: dict[str, Dataset] = {dataset.name: dataset for dataset in _ENTRIES}

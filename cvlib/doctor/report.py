@@ -195,20 +195,12 @@ def _without(sample: Sample, indices: set[int]) -> Sample:
     """A sample without some objects, its other boxes within the frame."""
     if sample.boxes is None:
         return sample
-    keep = np.array([i not in indices for i in range(len(sample.labels))], bool)
+    stays = [i not in indices for i in range(len(sample.labels))]
+    kept = sample.keeping(np.array(stays, bool))
+    assert kept.boxes is not None
     height, width = sample.canvas_size
     limit = np.array([width, height] * 2, np.float32)
-    rles = sample.rles
-    if rles is not None:
-        rles = tuple(rle for rle, stays in zip(rles, keep, strict=True) if stays)
-    return replace(
-        sample,
-        labels=sample.labels[keep],
-        boxes=np.clip(sample.boxes[keep], 0, limit) if width else sample.boxes[keep],
-        rles=rles,
-        keypoints=None if sample.keypoints is None else sample.keypoints[keep],
-        crowd=None if sample.crowd is None else sample.crowd[keep],
-    )
+    return replace(kept, boxes=np.clip(kept.boxes, 0, limit)) if width else kept
 
 
 def html(report: Report) -> str:

@@ -74,7 +74,7 @@ def test_a_folder_that_is_not_there_is_named_in_full(
 
 @pytest.mark.parametrize("name", ["", "clothin", "photos/cats"])
 def test_neither_a_name_nor_a_folder_lists_the_known_names(name: str) -> None:
-    with pytest.raises(UnknownDatasetError, match="known datasets: bccd, clothing"):
+    with pytest.raises(UnknownDatasetError, match="known datasets: bccd, boards"):
         fetch(name)
 
 

@@ -79,6 +79,13 @@ def test_names_without_numbers_say_nothing():
     assert grouped(images()).groups == []
 
 
+def test_numbers_that_start_again_in_each_split_are_other_pictures():
+    both = [f"{s}/cat/{i:03}.jpg" for s in ("train", "test") for i in range(20)]
+    found = grouped(images(*both))
+    assert len(set(found.groups)) == 40 and not parted_groups(found)
+    assert found.grouping == "each image by itself"
+
+
 def test_a_thing_is_its_name_up_to_the_last_number():
     found = images("train/mug-03-07.jpg", "test/mug-03-08.jpg", "valid/x.jpg")
     assert names_of_things(found) == ["mug-03", "mug-03", "x"]

@@ -21,9 +21,12 @@ from typing import Protocol
 from cvlib.datasets.formats import (
     class_folders,
     coco,
+    defect_masks,
     index_masks,
+    keypoint_json,
     label_studio,
     labelme,
+    lists,
     tag_tables,
     voc,
     yolo,
@@ -89,7 +92,10 @@ _FORMATS = (
     Format("voc", voc, voc.write),
     Format("label-studio", label_studio, None, label_studio.SHEET_ENDINGS),
     Format("labelme", labelme),
+    Format("keypoint-json", keypoint_json),
+    Format("defect-masks", defect_masks, exempt=defect_masks.is_mask),
     Format("index-masks", index_masks, index_masks.write, exempt=index_masks.is_mask),
+    Format("lists", lists, exempt=lists.is_studio_picture),
     Format("tags", tag_tables, tag_tables.write, tag_tables.SHEET_ENDINGS),
     Format(
         "classes", class_folders, class_folders.write, (), class_folders.is_negative
