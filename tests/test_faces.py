@@ -1,6 +1,5 @@
 """Faces: names that are imported when somebody asks for them."""
 
-import ast
 import subprocess
 import sys
 from importlib import import_module
@@ -79,13 +78,3 @@ def test_an_import_that_fails_inside_a_module_is_not_taken_for_a_missing_name(
         monkeypatch.delitem(sys.modules, name)
     with pytest.raises(ImportError, match="numpy"):
         faces.face("cvlib")[0]("boxes")
-
-
-def test_the_package_imports_nothing_from_a_face(root: Path):
-    """A run's key follows imports to the module that defines a name."""
-    for path in sorted((root / "cvlib").rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text("utf8"))):
-            if isinstance(node, ast.ImportFrom) and node.module in LAZY:
-                handed = faces.origins(node.module).keys()
-                late = {alias.name for alias in node.names} & handed
-                assert not late, f"{path} imports {late} from {node.module}"

@@ -13,6 +13,7 @@ import hypothesis
 import pytest
 
 import cvlib
+from cvlib import faces
 
 # Imports inside functions count; what faces list for type checkers does not.
 GRAPH = grimp.build_graph("cvlib", cache_dir=None, exclude_type_checking_imports=True)
@@ -59,6 +60,16 @@ def test_no_import_goes_in_a_circle():
     """Also not inside functions: raises CycleError, which lists the circle."""
     imports = {m: GRAPH.find_modules_directly_imported_by(m) for m in GRAPH.modules}
     TopologicalSorter(imports).prepare()
+
+
+def test_the_package_imports_nothing_from_a_face(root: Path):
+    """A run's key follows imports to the module that defines a name."""
+    for path in sorted((root / "cvlib").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf8"))):
+            if isinstance(node, ast.ImportFrom):
+                handed = faces.origins(node.module or "")
+                late = {alias.name for alias in node.names} & handed.keys()
+                assert not late, f"{path} imports {late} from {node.module}"
 
 
 def test_the_face_lists_every_room(root: Path):

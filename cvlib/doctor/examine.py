@@ -19,7 +19,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from cvlib.datasets import fetch, formats
+from cvlib.datasets import formats
+from cvlib.datasets.download import fetch
 from cvlib.datasets.formats.folder import Folder
 from cvlib.datasets.formats.index_masks import is_mask
 from cvlib.datasets.loading import with_kept_splits
