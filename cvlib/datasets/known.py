@@ -14,8 +14,9 @@ import numpy as np
 
 from cvlib.datasets import formats
 from cvlib.datasets.formats import FormatError
+from cvlib.datasets.problems import Problem
 from cvlib.datasets.registry import Dataset
-from cvlib.samples import ImageSet, Problem
+from cvlib.samples import ImageSet
 
 
 def read_known(dataset: Dataset, folder: Path) -> ImageSet:
