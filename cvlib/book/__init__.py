@@ -7,6 +7,8 @@
     execute    makes a run in a process of its own, watched for time and memory
     machine    the machine that a run is made on
     bars       a run's record against the chapter's bars, and bands over seeds
+    claims     sentences with a direction, checked against what was recorded
+    ledger     what calibration and sabotage measured, kept beside the chapter
     site       the runs that one build shows, and the numbers that its prose cites
     report     every chapter's verdicts as rows, for the terminal and the status page
     sphinx     shows stored runs as pages, and their numbers in the prose
@@ -15,6 +17,7 @@
 
     BookError
     ├── ChapterError     a chapter's source is wrong: front matter, parameters, bars
+    ├── ClaimError       a claim cannot be read, or names what no run recorded
     └── RunError         a chapter did not run to its end
 """
 

@@ -31,11 +31,11 @@ from cvlib.book.claims import (
     look_up_in,
     parse_claim,
 )
-from cvlib.book.ledger import Ledger, read_ledger
+from cvlib.book.ledger import Ledger, read_ledger, sabotage_digest
 from cvlib.book.runs import Job, Run, find_run, make_job
 from cvlib.recording import MIME_TYPE
 
-_ROLE = re.compile(r"\{(measured|band|claim)\}`([^`]+)`")
+_ROLE = re.compile(r"\{(measured|band|sabotaged|claim)\}`([^`]+)`")
 
 
 class NotRunError(BookError):
@@ -168,7 +168,8 @@ class Site:
 
         `role` is `measured` (a number of the run, or the `memory_gb` that it took) or
         `band` (low to high over seeds, and the run's own number when it is outside; the
-        run's number, said to be one, in a profile that was never calibrated). Without a
+        run's number, said to be one, in a profile that was never calibrated) or
+        `sabotaged` (a number of the sabotaged run that the ledger keeps). Without a
         chapter the metric is of the run `here`.
         Errors: `BookError` for an unknown chapter or metric, `ValueError` for a format
         that does not fit.
@@ -176,6 +177,8 @@ class Site:
         name, _, spec = text.partition(":")
         chapter, _, metric = name.rpartition("#")
         named = chapter or (here.meta["chapter"] if here else "")
+        if role == "sabotaged":
+            return self._sabotaged(named, metric, spec)
         bands = self.ledger(named).bands if role == "band" else {}
         if bands:
             band = _look_up(bands, metric, f"`cvlib book calibrate {named}`")
@@ -200,6 +203,13 @@ class Site:
         shown = [f"{stray.value:{spec}}" for stray in strays]
         whose = "this run" if at_home else "its run"
         return "".join(f" ({whose}: {x}, outside)" for x in shown if x not in ends)
+
+    def _sabotaged(self, named: str, metric: str, spec: str) -> str:
+        digest = sabotage_digest(self.chapter(named), self.profile)
+        record = self.ledger(named).sabotaged_record(digest)
+        if record is None:
+            return f"(not measured; run `cvlib book sabotage {named}`)"
+        return format(_look_up(record, metric, f"the sabotaged {named}"), spec)
 
     def fingerprint(self, name: str) -> str:
         """What citing a page depends on: its run, bars, ledger and claims."""

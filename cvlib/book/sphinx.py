@@ -4,6 +4,7 @@
     role `measured`          {measured}`accuracy:.1%`, or of another chapter
                              {measured}`classification/train#accuracy:.1%`
     role `band`              {band}`accuracy:.1%`: "90.1% to 93.4%", over seeds
+    role `sabotaged`         {sabotaged}`accuracy:.1%`: what the sabotaged run measured
     role `claim`             {claim}`gain_low > 0`: a mark; a refuted one is a warning
     directive `run-status`   the regression report as a table, a row for each bar
     directive `page-status`  claims, bands and calibration, a row for each page
@@ -59,6 +60,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_config_value("cvlib_profile", profile, "env", types=(str,))
     app.add_role("measured", CitingRole())
     app.add_role("band", CitingRole())
+    app.add_role("sabotaged", CitingRole())
     app.add_role("claim", ClaimRole())
     app.add_node(claim_mark, html=(_open_mark, _close_mark))
     app.add_directive("run-status", RunStatus)
@@ -91,7 +93,7 @@ def read_executed(
 
 
 class CitingRole(SphinxRole):
-    """`measured` and `band`; a name that no run recorded is a build error."""
+    """`measured`, `band`, `sabotaged`; a name nobody recorded is a build error."""
 
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
         """The cited number as text, or the problem with its place in the source."""

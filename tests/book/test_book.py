@@ -33,6 +33,7 @@ ENV = os.environ
 NIGHTLY = ENV.get("CVLIB_NIGHTLY", "") not in ("", "0")
 CHAPTERS = find_chapters(ROOT)
 PRODUCTS = ROOT / "cvlib" / "datasets" / "shipped" / "pantry" / "products"
+ROLES = ("measured", "band", "sabotaged", "claim")
 TEMPLATE = ROOT / ".github" / "chapter-template.md"
 
 # A chapter runs once in one worker; its other tests wait there and find it stored.
@@ -124,7 +125,7 @@ def test_every_figure_has_alt_text_and_no_output_is_debris(chapter: Chapter):
 def test_an_exported_chapter_holds_its_numbers(chapter: Chapter):
     notebook = export_run(Site(ROOT, "embedded"), run_of(chapter))
     text = "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
-    assert not any(f"{{{role}}}`" in text for role in ("measured", "band", "claim"))
+    assert not any(f"{{{role}}}`" in text for role in ROLES)
 
 
 @pytest.mark.chapter

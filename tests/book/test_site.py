@@ -6,7 +6,7 @@ from cvlib.book import BookError
 from cvlib.book.chapters import Chapter, get_chapter
 from cvlib.book.execute import ensure_run
 from cvlib.book.keys import run_key
-from cvlib.book.ledger import Ledger, write_ledger
+from cvlib.book.ledger import Ledger, sabotage_digest, write_ledger
 from cvlib.book.runs import make_job
 from cvlib.book.site import Site, export_run, show_run
 from tests.small_book import edit, plant_run
@@ -306,6 +306,19 @@ def test_a_band_says_nothing_of_a_readers_own_run(book: Path):
     run = plant_run(book, "part/one", {"accuracy": 0.1}, rate=0.5)
     assert Site(book, "embedded").cite("band", "accuracy:.0%", run) == "70% to 74%"
     assert Site(book, "embedded").strays(run) == []
+
+
+def test_what_the_sabotaged_run_measured_is_cited_from_the_ledger(book: Path):
+    run = plant_run(book, "part/one", {"accuracy": 0.75})
+    chapter = get_chapter(book, "part/one")
+    said = Site(book, "embedded").cite("sabotaged", "accuracy:.0%", run)
+    assert said == "(not measured; run `cvlib book sabotage part/one`)"
+    digest = sabotage_digest(chapter, "embedded")
+    ledger = Ledger().sabotaged(digest, {"accuracy": 0.125})
+    write_ledger(chapter.path, "embedded", ledger)
+    assert Site(book, "embedded").cite("sabotaged", "accuracy:.0%", run) == "12%"
+    with pytest.raises(BookError, match="the sabotaged part/one has no 'recall'"):
+        Site(book, "embedded").cite("sabotaged", "recall:.0%", run)
 
 
 def test_calibration_is_due_when_the_key_is_another(book: Path):
