@@ -22,7 +22,6 @@ from pathlib import Path
 from cvlib.datasets import formats
 from cvlib.datasets.download import fetch
 from cvlib.datasets.formats.folder import Folder
-from cvlib.datasets.formats.index_masks import is_mask
 from cvlib.datasets.loading import with_kept_splits
 from cvlib.datasets.places import resolve
 from cvlib.datasets.problems import Problem
@@ -107,13 +106,15 @@ def _read(path: Path, problems: list[Problem]) -> ImageSet | None:
 
 
 def _images(root: Path, found: ImageSet | None, problems: list[Problem]) -> list[Path]:
-    """Every image file that is a picture; index masks are none.
+    """Every image file that is a picture; masks are none.
 
     Links that lead out are noted and left, as is that there is no image at all.
     """
-    painted = found is not None and found.format == "index-masks"
     names = Folder(root, problems).images
-    paths = [root / name for name in names if not (painted and is_mask(name))]
+    if found is not None:
+        is_mask = formats.FORMATS[found.format].mask
+        names = [name for name in names if not is_mask(name)]
+    paths = [root / name for name in names]
     if not paths:
         problems.append(Problem("nothing-read", (root,), "holds no image"))
     return paths

@@ -260,6 +260,16 @@ def test_masks_are_no_pictures_and_stay_in_a_cleaned_list(tmp_path: Path):
     assert rows[0] == "image,mask,split,group"
 
 
+def test_masks_of_defects_are_no_pictures_either(tmp_path: Path):
+    image_file(tmp_path / "PA/Defects/PA_D_01.bmp")
+    image_file(tmp_path / "PA/NoDefects/PA_ND_01.bmp")
+    mask = tmp_path / "PA/Defects/GroundThruth/PA_GT_01.bmp"
+    Image.new("1", SIZE[::-1], "white").save(image_file(mask))
+    report = examine(tmp_path)
+    assert (report.format, report.images) == ("defect-masks", 2)
+    assert mask not in {path for p in report.problems for path in p.paths}
+
+
 def test_an_empty_folder_is_an_error(tmp_path: Path):
     assert set(kinds(tmp_path)) == {"unrecognised", "nothing-read"}
     assert examine(tmp_path).errors == 2

@@ -75,14 +75,16 @@ class Format:
     write: puts annotations into a folder and returns image path → name in it, for the
         copies; None for a format that is only read.
     sheets: endings of a file that may be named in place of its folder.
-    exempt: whether an image file needs no annotation, such as a mask; None without.
+    mask: whether an image file is an annotation itself, and no picture.
+    exempt: whether a picture needs no annotation, as one of none of the classes.
     """
 
     name: str
     module: Module
     write: Callable[[ImageSet, Path], dict[str, str]] | None = None
     sheets: tuple[str, ...] = ()
-    exempt: Callable[[str], bool] | None = None
+    mask: Callable[[str], bool] = lambda image: False
+    exempt: Callable[[str], bool] = lambda image: False
 
 
 # In the order in which they are tried: the more a format asks for, the earlier.
@@ -93,12 +95,12 @@ _FORMATS = (
     Format("label-studio", label_studio, None, label_studio.SHEET_ENDINGS),
     Format("labelme", labelme),
     Format("keypoint-json", keypoint_json),
-    Format("defect-masks", defect_masks, exempt=defect_masks.is_mask),
-    Format("index-masks", index_masks, index_masks.write, exempt=index_masks.is_mask),
+    Format("defect-masks", defect_masks, mask=defect_masks.is_mask),
+    Format("index-masks", index_masks, index_masks.write, mask=index_masks.is_mask),
     Format("lists", lists, exempt=lists.is_studio_picture),
     Format("tags", tag_tables, tag_tables.write, tag_tables.SHEET_ENDINGS),
     Format(
-        "classes", class_folders, class_folders.write, (), class_folders.is_negative
+        "classes", class_folders, class_folders.write, exempt=class_folders.is_negative
     ),
 )
 FORMATS: dict[str, Format] = {entry.name: entry for entry in _FORMATS}
@@ -143,26 +145,34 @@ def read(
         said = f"is in the form {entry.name}, and no image of it has an annotation"
         opened.fault("nothing-read", "", f"{said}; wanted {entry.module.LOOKS_LIKE}")
     note_twice(opened, found)
-    note_left_out(opened, found, entry.exempt)
+    note_left_out(opened, found, lambda i: entry.mask(i) or entry.exempt(i))
     return found
 
 
-def write(image_set: ImageSet, folder: str | Path, *, format: str) -> Path:
+def write(
+    image_set: ImageSet, folder: str | Path, *, format: str | None = None
+) -> Path:
     """Write images (copied) and annotations to a new folder; returns it.
 
-    It appears whole or not at all. Raises FormatError when the folder exists and is not
+    format: one of FORMATS that is not only read. By default the one that the set was
+        read in, or COCO where that is none of them.
+
+    The folder appears whole or not at all. Raises FormatError when it exists and is not
     empty, when the format cannot hold the annotations, or when an image is missing.
     What each format loses stands in its module. Used in book/data/annotate.
     """
-    entry, out = _format(format), Path(folder).expanduser()
-    if entry.write is None:
-        writable = ", ".join(f.name for f in FORMATS.values() if f.write)
-        raise FormatError(f"{format} is read only; written are {writable}")
+    writers = {entry.name: entry.write for entry in _FORMATS if entry.write}
+    if format is None:
+        format = image_set.format if image_set.format in writers else "coco"
+    if format not in writers:
+        said = "is only read" if format in FORMATS else "is no format"
+        raise FormatError(f"{format!r} {said}; written are {', '.join(writers)}")
+    out = Path(folder).expanduser()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise FormatError(f"{out} is there already; give a folder that is new or empty")
     with replacing(out) as partial:
         partial.mkdir()
-        for source, name in entry.write(image_set, partial).items():
+        for source, name in writers[format](image_set, partial).items():
             _copy(Path(source), partial / name)
     return out
 

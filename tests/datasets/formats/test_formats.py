@@ -1,6 +1,7 @@
 """Formats together: recognised, read, written whole or not at all."""
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -97,10 +98,28 @@ def test_an_unknown_format_lists_the_known(tmp_path: Path):
         formats.read(tmp_path, format="tfrecord")
 
 
-def test_what_is_read_only_says_so(tmp_path: Path):
+@pytest.mark.parametrize(
+    ("format", "said"),
+    [("labelme", "'labelme' is only read"), ("pascal", "'pascal' is no format")],
+)
+def test_what_cannot_be_written_lists_what_can(tmp_path: Path, format: str, said: str):
     found = boxed(tmp_path / "in", ONE)
-    with pytest.raises(FormatError, match="labelme is read only"):
-        formats.write(found, tmp_path / "out", format="labelme")
+    with pytest.raises(FormatError) as caught:
+        formats.write(found, tmp_path / "out", format=format)
+    written = "written are coco, yolo, voc, index-masks, tags, classes"
+    assert str(caught.value) == f"{said}; {written}"
+
+
+@pytest.mark.parametrize(
+    ("read", "written"), [("voc", "voc"), ("labelme", "coco"), ("", "coco")]
+)
+def test_a_set_is_written_as_it_was_read_or_as_coco(
+    tmp_path: Path, read: str, written: str
+):
+    found = replace(boxed(tmp_path / "in", ONE), format=read)
+    again = formats.read(formats.write(found, tmp_path / "out"))
+    assert again.format == written
+    assert_same_boxes(found, again)
 
 
 def test_a_loop_of_links_ends(tmp_path: Path):
