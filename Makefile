@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup book test lint check bench serve clean
+.PHONY: help setup book test lint check mutate bench serve clean
 .DEFAULT_GOAL := help
 
 help:  ## Show these commands
@@ -33,6 +33,10 @@ lint: $(READY)  ## Format, lint and types
 
 check: lint  ## The fast loop, under a minute: lint and fast tests
 	$(BIN)/pytest -n 2 -m 'not chapter and not site'
+
+mutate: $(READY)  ## Faults that no test sees, in changed files (ARGS='--all --sample 200')
+	@$(BIN)/pip install --quiet --editable '.[mutate]' --constraint constraints.txt
+	$(BIN)/python tests/mutate.py $(ARGS)
 
 bench: $(READY)  ## Timed comparisons with other libraries, side by side
 	$(BIN)/pytest tests/benchmarks -o addopts= --benchmark-only

@@ -13,6 +13,27 @@ def test_a_bar_is_one_sided():
     assert not Bar(at_most=0.5).met_by(0.51)
 
 
+@pytest.mark.parametrize("sides", [{}, {"at_least": 0.1, "at_most": 0.9}])
+def test_a_bar_of_no_side_or_two_is_refused(sides: dict[str, float]):
+    with pytest.raises(ValueError, match="exactly one of at_least and at_most"):
+        Bar(**sides)
+
+
+def test_verdicts_come_in_the_order_of_the_bars_and_read_as_sentences():
+    bars = {
+        "seconds": Bar(at_most=2),
+        "recall": Bar(at_least=0.5),
+        "cost": Bar(at_most=1),
+    }
+    verdicts = judge({"recall": 0.25, "seconds": 1.23456}, bars)
+    assert [verdict.met for verdict in verdicts] == [True, False, False]
+    assert [str(verdict) for verdict in verdicts] == [
+        "seconds 1.235, wanted ≤ 2: met",
+        "recall 0.25, wanted ≥ 0.5: NOT MET",
+        "cost not recorded, wanted ≤ 1: NOT MET",
+    ]
+
+
 def test_a_metric_that_nobody_recorded_does_not_meet_its_bar():
     (verdict,) = judge({"recall": 1.0}, {"accuracy": Bar(at_least=0.0)})
     assert not verdict.met
