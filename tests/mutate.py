@@ -39,8 +39,8 @@ ROOMS = {
     "splits": ["datasets/splits", "datasets/split_names", "datasets/tables"],
     "search": ["search"],
     "doctor": ["doctor"],
-    "bars": ["book/bars"],
-    "keys": ["book/keys"],
+    "bars": ["book/bars", "book/ledger"],
+    "keys": ["book/keys", "book/imports"],
 }
 SETTINGS = """
 [tool.mutmut]

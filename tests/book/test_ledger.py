@@ -29,6 +29,17 @@ def test_a_ledger_is_read_as_it_was_written(tmp_path: Path):
     assert read_ledger(chapter, "embedded") == Ledger()
 
 
+def test_a_ledger_is_text_that_a_diff_can_show(tmp_path: Path):
+    ledger = Ledger(key="k1", bands={"b": Band(1, 2, 3, 5), "a": Band(1, 2, 3, 5)})
+    path = write_ledger(tmp_path / "one.md", "photos", ledger)
+    band = '"high": 3.0,,"low": 1.0,,"median": 2.0,,"seeds": 5'
+    wanted = f'{{,"photos": {{,"bands": {{,"a": {{,{band},}},,"b": {{,{band},}},}},,'
+    wanted += '"key": "k1",},},'
+    lines = path.read_text("utf8").split("\n")
+    assert ",".join(line.strip() for line in lines) == wanted
+    assert [len(line) - len(line.lstrip()) for line in lines[:5]] == [0, 1, 2, 3, 4]
+
+
 def test_the_ledger_of_one_profile_leaves_the_others(tmp_path: Path):
     chapter = tmp_path / "one.md"
     write_ledger(chapter, "embedded", Ledger(key="a"))
@@ -76,6 +87,13 @@ def test_sabotage_is_due_when_what_decides_it_changes(book: Path, old, new):
     before = sabotage_digest(get_chapter(book, "part/one"), "embedded")
     edit(book / "book/part/one.md", old, new)
     assert sabotage_digest(get_chapter(book, "part/one"), "embedded") != before
+
+
+def test_a_digest_stays_what_it_was(book: Path):
+    """Another way to write it would make every sabotaged run due."""
+    chapter = get_chapter(book, "part/one")
+    assert sabotage_digest(chapter, "embedded") == "83d316799f0ff921"
+    assert sabotage_digest(chapter, "photos") == "6ca6bf2f0b8e50e2"
 
 
 def test_sabotage_is_not_due_after_an_edit_of_prose_or_of_another_profile(book: Path):
