@@ -197,9 +197,9 @@ class Index(ABC):
 
     def _next_ids(self, count: int) -> NDArray[np.int64]:
         first = int(self.ids.max()) + 1 if len(self) else 0
-        if first + count > np.iinfo(np.int64).max:
-            raise ValueError(f"no {count} numbers are left above id {first - 1}")
-        return np.arange(first, first + count, dtype=np.int64)
+        if first + count - 1 > np.iinfo(np.int64).max:
+            raise ValueError(f"no {count} numbers are left above id {self.ids.max()}")
+        return first + np.arange(count, dtype=np.int64)
 
     def _used_rows(self) -> Tensor:
         return self._rows[: len(self._ids)]

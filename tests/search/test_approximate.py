@@ -91,3 +91,32 @@ def test_it_works_beside_pytorch_metric_learning():
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["0"]
+
+
+def test_a_longer_walk_finds_more():
+    rows, queries = noise(3000, DIM), noise(300, DIM, seed=1)
+    rows = torch.nn.functional.normalize(rows)
+    wanted, shares = best(queries, rows, 1), []
+    for steps in (2, 400):
+        index = HNSWIndex(DIM, links=4, ef_construction=8, ef_search=steps)
+        index.add(rows)
+        shares.append((index.search(queries, 1)[1].numpy() == wanted).mean())
+    assert shares[1] > 0.9 > 0.7 > shares[0]
+
+
+def test_more_lists_looked_into_find_more():
+    rows, queries = noise(3000, DIM), noise(300, DIM, seed=1)
+    rows = torch.nn.functional.normalize(rows)
+    wanted, shares = best(queries, rows, 1), []
+    for probes in (1, 30):
+        index = IVFPQIndex(DIM, lists=30, probes=probes)
+        index.add(rows)
+        shares.append((index.search(queries, 1)[1].numpy() == wanted).mean())
+    assert shares[1] > 0.8 > shares[0] + 0.2
+
+
+def test_without_faiss_it_is_said_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    wanted = r"^approximate search needs FAISS: pip install 'cvlib-book\[search\]'$"
+    with pytest.raises(ModuleNotFoundError, match=wanted):
+        HNSWIndex(2).add(torch.eye(2))

@@ -43,3 +43,16 @@ def test_rows_of_a_single_number_are_searched(monkeypatch):
     index = ExactIndex(1)
     index.add(torch.arange(5000.0)[:, None], torch.arange(5000))
     assert index.search([[1.0], [-1.0]], 2)[1].tolist() == [[4999, 4998], [0, 1]]
+
+
+def test_where_they_are_fast_integers_choose_the_candidates(monkeypatch):
+    monkeypatch.setattr(exact, "codes_are_fast", lambda: True)
+    seen, nearest = [], products.Codes.nearest
+    monkeypatch.setattr(
+        products.Codes, "nearest", lambda *given: seen.append(1) or nearest(*given)
+    )
+    for dim, times in ((1, 0), (2, 1)):
+        index = ExactIndex(dim)
+        index.add(torch.ones(9, dim))
+        index.search(torch.ones(1, dim), 1)
+        assert len(seen) == times

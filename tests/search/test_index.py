@@ -83,9 +83,19 @@ def test_without_ids_the_rows_are_numbered_on(kind, embeddings):
 
 def test_there_is_an_end_to_numbering_on():
     index = ExactIndex(1)
-    index.add([[1.0]], [2**63 - 1])
-    with pytest.raises(ValueError, match="no 1 numbers are left above id 9223"):
+    index.add([[1.0]], [2**63 - 2])
+    index.add([[1.0]])
+    assert index.ids.tolist() == [2**63 - 2, 2**63 - 1]
+    with pytest.raises(ValueError, match=r"no 1 numbers are left above id 922\d+807"):
         index.add([[1.0]])
+    assert ExactIndex(1).add(torch.empty(0, 1)) is None
+
+
+def test_five_ids_are_named_and_of_more_the_first_five():
+    index = ExactIndex(1)
+    for count, named in ((5, "0, 1, 2, 3, 4"), (6, "0, 1, 2, 3, 4, …")):
+        with pytest.raises(ValueError, match=rf"index: ids {named}; nothing removed"):
+            index.remove(np.arange(count))
 
 
 @every_kind
@@ -95,6 +105,9 @@ def test_one_id_is_removed_and_one_query_searched(kind, embeddings, ids):
     similarities, found = index.search(embeddings[4], 2)
     assert similarities.shape == found.shape == (2,)
     assert found[0] == ids[4] and len(index) == COUNT - 1
+    assert index.search(embeddings[:DIM], 2)[1].shape == (DIM, 2)
+    with pytest.raises(ValueError, match=r"queries must be \[N, 16\], got \(15,\)"):
+        index.search(embeddings[4, :-1], 2)
 
 
 @every_kind
@@ -206,6 +219,21 @@ def test_save_and_load_give_the_same_answers(kind, embeddings, ids, tmp_path):
         index.save(path)
 
 
+def test_a_file_says_what_is_in_it(embeddings, ids, tmp_path):
+    path = filled(HNSWIndex, embeddings, ids).save(tmp_path / "gallery.index")
+    with safe_open(path, framework="pt") as file:
+        facts = json.loads(file.metadata()["cvlib_index"])
+    assert len(facts.pop("checksum")) == 64
+    assert facts == {
+        "format": 1,
+        "kind": "HNSWIndex",
+        "metric": "inner product",
+        "dim": DIM,
+        "count": COUNT,
+        "settings": {"links": 32, "ef_construction": 80, "ef_search": 128},
+    }
+
+
 @every_kind
 def test_an_empty_index_survives_saving(kind, tmp_path):
     assert len(kind.load(kind(DIM).save(tmp_path / "empty"))) == 0
@@ -264,6 +292,8 @@ def test_a_class_of_ones_own_hides_none_of_ours(embeddings, ids, tmp_path):
     with pytest.raises(ValueError, match="holds a ExactIndex, wanted Mine"):
         Mine.load(path)
     assert type(Mine.load(filled(Mine, embeddings, ids).save(path))) is Mine
+    with pytest.raises(ValueError, match="a Mine, wanted ExactIndex or HNSW"):
+        Index.load(path)
 
 
 @every_kind

@@ -147,6 +147,35 @@ def test_a_limit_leaves_room_for_float32_itself():
     assert exact * (1 + 4e-6) < float(limits[0]) < exact * 1.001
 
 
+@pytest.mark.usefixtures("always_codes")
+def test_a_limit_is_the_product_of_the_last_candidate():
+    """Codes (a, b) and a query of (127, 1): products of 127 a + b, all different."""
+    codes, grid = Codes(40), torch.zeros(8192, 40)
+    grid[:, 0], grid[:, 1] = torch.arange(8192) // 64, torch.arange(8192) % 64
+    codes._most = 127.0
+    codes.follow(grid @ codes._turn.T)
+    query = torch.zeros(1, 40)
+    query[0, :2] = torch.tensor([127.0, 1.0])
+    places, limits = codes._candidates(query @ codes._turn.T, 64)
+    assert sorted(places[0].tolist()) == list(range(8128, 8192))
+    assert 127 * 127 < float(limits[0]) < 127 * 127 + 1
+
+
+@pytest.mark.usefixtures("always_codes")
+def test_what_is_unproven_is_tried_with_four_times_the_candidates_first(monkeypatch):
+    codes, amounts, candidates = Codes(40), [], Codes._candidates
+    rows = noise(90, 40).repeat_interleave(100, dim=0)  # a hundred equals
+    rows += 1e-5 * noise(9000, 40, seed=1)
+    codes.follow(rows)
+    monkeypatch.setattr(products, "LEAST", 64)
+    monkeypatch.setattr(
+        Codes, "_candidates", lambda *a: amounts.append(a[2]) or candidates(*a)
+    )
+    monkeypatch.setattr(products, "nearest_rows", lambda *_: pytest.fail("searched"))
+    codes._nearest(rows[:9], rows, 3, [50, 200])
+    assert amounts == [50, 200]
+
+
 @pytest.mark.parametrize(("copies", "unproven"), [(50, 0), (3000, 200)])
 def test_only_unproven_answers_are_searched_again(copies, unproven, monkeypatch):
     """Of 50 near-copies all are candidates; of 3,000 too few for any proof."""
