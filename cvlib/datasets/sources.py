@@ -129,26 +129,27 @@ def _sources(remote: Remote, mirror: Path | str | None) -> list[Source]:
 
 def _copy_files(mirror: Path, folder: Path, wanted: Checksums, tick: Tick) -> None:
     """Copy from a mirror that cannot be used in place: damaged, or with more files."""
-    for path, checksum in wanted.items():
+
+    def copy(path: str) -> int:
         origin = mirror / path
         if not origin.is_file():
             raise MissingFileError(f"the mirror {mirror.parent} has no {origin}")
         with origin.open("rb") as stream:
-            tick(_save(_chunks(stream), folder / path, checksum, str(origin)))
+            return _save(_chunks(stream), folder / path, wanted[path], str(origin))
+
+    _in_parallel(copy, wanted, tick)
 
 
 def _download_files(address: str, folder: Path, wanted: Checksums, tick: Tick) -> None:
     """Download files one by one, several at a time; `{path}` stands for each's path."""
-    from concurrent.futures import ThreadPoolExecutor
 
     def download(path: str) -> int:
         url = address.replace("{path}", quote(path))
         file, checksum = folder / path, wanted[path]
         return _get(client, url, lambda body: _save(body, file, checksum, url))
 
-    with _client() as client, ThreadPoolExecutor(WORKERS) as pool:
-        for size in pool.map(download, wanted):  # an error drops what has not begun
-            tick(size)
+    with _client() as client:
+        _in_parallel(download, wanted, tick)
 
 
 def _download_archive(
@@ -205,6 +206,15 @@ def _members(archive: IO[bytes]) -> Iterator[tuple[str, IO[bytes]]]:
             stream = tape.extractfile(member)
             assert stream is not None  # a regular file has one
             yield member.name, stream
+
+
+def _in_parallel(work: Callable[[str], int], paths: Iterable[str], tick: Tick) -> None:
+    """Do the work for each path; an error drops what has not begun."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(WORKERS) as pool:
+        for size in pool.map(work, paths):
+            tick(size)
 
 
 def _chunks(stream: IO[bytes]) -> Iterator[bytes]:
