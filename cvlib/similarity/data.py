@@ -11,7 +11,7 @@ from torch import Tensor
 from cvlib.datasets.groups import names_of_things
 from cvlib.datasets.loading import load_classes
 from cvlib.datasets.registry import DatasetError
-from cvlib.samples import SPLITS, ImageSet, Sample
+from cvlib.samples import SPLITS, ImageSet
 from cvlib.samples import with_shuffled_labels as with_shuffled_labels
 
 
@@ -39,16 +39,15 @@ def read_splits(
     `data` and `group_by` are as in `cvlib.datasets.load`. A thing is the first of these
     that two images of a split share: the group that `load` gave, by `group_by`, the
     annotations or trusted names; the name up to the last number (`mug-03-07` →
-    `mug-03`); the class. Each split numbers its own things from 0; `class_names` tells
-    them apart across splits, where they need not be the same: that is the open set. A
-    thing with a single image stays, for others to be compared with, but as a query it
-    has no match. Raises DatasetError for boxes or several labels an image, a split
-    without two images of one thing, and a pattern that fits no file. Used in
-    book/similarity/search.
+    `mug-03`); the class. Images of one thing share a group, those of a class need not.
+    Each split numbers its own things from 0; `class_names` tells them apart across
+    splits, where they need not be the same: that is the open set. A thing with a single
+    image stays, for others to be compared with, but as a query it has no match. Raises
+    DatasetError for boxes or several labels an image, a split without two images of one
+    thing, and a pattern that fits no file. Used in book/similarity/search.
     """
-    images = load_classes(data, group_by=group_by)
-    things = dict(zip(images, _things(images), strict=True))
-    return {name: _part_of(images.split(name), name, things) for name in SPLITS}
+    images = _with_things(load_classes(data, group_by=group_by))
+    return {name: _part_of(images, name) for name in SPLITS}
 
 
 def shared_labels(queries: ImageSet, gallery: ImageSet) -> tuple[Tensor, Tensor]:
@@ -130,26 +129,29 @@ def _checked(labels: Tensor) -> Tensor:
     return labels
 
 
-def _things(images: ImageSet) -> list[str]:
-    """The thing each sample shows: its name, the same in every split."""
-    classes = [images.class_names[int(sample.labels[0])] for sample in images]
+def _with_things(images: ImageSet) -> ImageSet:
+    """Under the names of things: each image's label is its thing, and its group."""
     for names in (images.groups, names_of_things(images)):
         places = Counter(zip([s.split for s in images], names, strict=True))
         if max(places.values(), default=0) > 1:
-            return names
-    return classes
+            things = tuple(sorted(set(names)))
+            place = {thing: np.array([label]) for label, thing in enumerate(things)}
+            pairs = zip(images, names, strict=True)
+            samples = tuple(replace(s, labels=place[n], group=n) for s, n in pairs)
+            return replace(images, class_names=things, samples=samples)
+    return images
 
 
-def _part_of(images: ImageSet, name: str, things: dict[Sample, str]) -> ImageSet:
-    """One split, its things numbered from 0 in the order of their names."""
-    own = [things[sample] for sample in images]
-    if len(set(own)) == len(own):
+def _part_of(images: ImageSet, name: str) -> ImageSet:
+    """One split, its own things numbered from 0 in the order of their names."""
+    own = images.split(name)
+    counts = own.counts()
+    if counts.max(initial=0) < 2:
         raise DatasetError(
             f"{images.root}: {name} has no two images of one thing, so no search in it "
             "has a right answer; add images, or say with group_by which belong together"
         )
-    names = tuple(sorted(set(own)))
-    place = {thing: np.array([label]) for label, thing in enumerate(names)}
-    pairs = zip(images, own, strict=True)
-    samples = tuple(replace(sample, labels=place[thing]) for sample, thing in pairs)
-    return replace(images, class_names=names, samples=samples)
+    place = (counts > 0).cumsum() - 1
+    names = np.array(images.class_names, object)[counts > 0]
+    samples = tuple(replace(sample, labels=place[sample.labels]) for sample in own)
+    return replace(own, class_names=tuple(names.tolist()), samples=samples)

@@ -46,6 +46,7 @@ def test_a_label_is_a_thing_and_each_split_counts_its_own(folder):
     assert splits["test"].class_names == ("bowl-4", "mug-4")
     assert splits["test"].labels.tolist() == [0, 1, 1, 1]
     assert splits["test"].paths[0].stem == "bowl-4-0"
+    assert splits["test"].groups == ["bowl-4", "mug-4", "mug-4", "mug-4"]
 
 
 def test_products_of_the_pantry_are_unseen_in_other_splits():
@@ -63,6 +64,7 @@ def test_where_each_image_shows_its_own_thing_the_class_is_the_label(tmp_path):
     splits = read_splits(tmp_path)
     assert all(split.class_names == ("dress", "hat") for split in splits.values())
     assert splits["test"].labels.tolist() == [0, 0, 1, 1]
+    assert len(set(splits["test"].groups)) == 4
 
 
 def test_equal_names_in_two_classes_are_two_things(tmp_path):
