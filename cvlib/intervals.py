@@ -82,15 +82,16 @@ def grouped_upper_bound(
 ) -> float:
     """What the true share of `hits` stays below when images come in groups.
 
-    hits: bool or 0–1, [N]. Each group counts as one image, however many it has, with
-    its own share of hits: `upper_bound` of the sum of these shares among the groups. So
-    the share is that of a new thing's images. A group's share may be anything in 0–1,
-    and nothing in 0–1 spreads more than a coin of the same mean (W. Hoeffding,
-    "Probability inequalities for sums of bounded random variables", JASA 58, 1963):
-    that is why the coins' bound may stand for shares, and the tests simulate it. It is
-    the safe choice where hits are few, since no hits at all do not tell how much a
-    group's images depend on each other. Raises ValueError for other shapes and values,
-    and for fewer than 10 groups.
+    hits: bool or 0–1, [N].
+
+    Each group counts as one image, however many it has, with its own share of hits:
+    `upper_bound` of the sum of these shares among the groups. So the share is that of a
+    new thing's images. A group's share may be anything in 0–1, and nothing in 0–1
+    spreads more than a coin of the same mean (W. Hoeffding, "Probability inequalities
+    for sums of bounded random variables", JASA 58, 1963): that is why the coins' bound
+    may stand for shares, and the tests simulate it. It is the safe choice where hits
+    are few, since no hits at all do not tell how much a group's images depend on each
+    other. Raises ValueError for other shapes and values, and for fewer than 10 groups.
 
     >>> mugs = [f"mug-{i // 10}" for i in range(590)]
     >>> round(grouped_upper_bound([False] * 590, mugs), 3)

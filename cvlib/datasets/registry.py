@@ -67,7 +67,8 @@ class Dataset:
     group_by: what says which images belong together, as in `cvlib.datasets.load`; ""
         where the annotations do, or each image is alone.
     part_of: the data set that this is a part of; a mirror holds both in one folder.
-    class_names, keypoint_names: where the set's files have none.
+    class_names: the classes, where the set's files have no good names for them.
+    keypoint_names: the same of its keypoints.
     known_faults: kinds of `Problem` that the set is known to have; `load` leaves such
         objects out.
     """

@@ -29,8 +29,9 @@ STUDIO = "iconic"  # how a folder of studio pictures begins, which no list names
 class Entry:
     """What `classes.csv` says of a class.
 
-    coarse: the name of the coarser class that it belongs to. picture, description: its
-    studio picture and the file that describes it; None for one that is not there.
+    coarse: the name of the coarser class that it belongs to.
+    picture: its studio picture; None where it is not there.
+    description: the text file that describes it, or None.
     """
 
     coarse: str
