@@ -61,9 +61,9 @@ def test_a_metric_that_was_never_calibrated_cannot_be_cited(site: Site):
 def test_a_site_works_out_a_key_and_opens_a_run_once(site: Site, monkeypatch):
     asked: list[str] = []
 
-    def counted(chapter: Chapter, parameters: dict[str, object]) -> str:
+    def counted(chapter: Chapter, parameters: dict[str, object], device: str) -> str:
         asked.append(chapter.name)
-        return run_key(chapter, parameters)
+        return run_key(chapter, parameters, device=device)
 
     monkeypatch.setattr("cvlib.book.runs.run_key", counted)
     for _ in range(3):
