@@ -24,7 +24,8 @@ from typing import Any
 
 from cvlib.book.chapters import Chapter, cell_tags, code_cells
 from cvlib.book.imports import modules_named
-from cvlib.datasets.registry import DATASETS, manifest_digest
+from cvlib.datasets.places import resolve
+from cvlib.datasets.registry import Dataset, manifest_digest
 
 # A new version of one of these may change a number, so it makes a new run.
 TRACKED_PACKAGES = (
@@ -129,12 +130,12 @@ def tracked_versions() -> dict[str, str]:
 def data_digest(data: str) -> str:
     """A hash of a registered set's manifest, a folder's listing or a file's content.
 
-    The registered name wins over a folder that is called so, as in `datasets.fetch`.
+    What a text means is `datasets.places.resolve`'s to say, as in `fetch`.
     Raises UnknownDatasetError for what is none of the three.
     """
-    place = Path(data).expanduser()
-    if data in DATASETS or not place.exists():
-        return manifest_digest(data)
+    place = resolve(data)
+    if isinstance(place, Dataset) or not place.exists():
+        return manifest_digest(data)  # raises for what is none
     if place.is_file():
         return _digest(place)
     files = sorted(p for p in place.rglob("*") if p.is_file())

@@ -9,7 +9,8 @@ from typing import Any
 
 from cvlib.book import ChapterError
 from cvlib.book.keys import names_data
-from cvlib.datasets.registry import DATASETS
+from cvlib.datasets.places import resolve
+from cvlib.datasets.registry import DATASETS, Dataset
 
 CONSTANTS = {"true": True, "false": False, "none": None, "null": None}
 
@@ -48,9 +49,10 @@ def with_places(overrides: dict[str, Any]) -> dict[str, Any]:
 
 
 def _place_of(name: str, data: str) -> str:
-    if data in DATASETS:
+    known = resolve(data)
+    if isinstance(known, Dataset):
         return data
-    place = Path(data).expanduser().absolute()
+    place = known.absolute()
     if place.exists():
         return str(place)
     beside = place.parent.iterdir() if place.parent.is_dir() else ()
