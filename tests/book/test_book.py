@@ -20,9 +20,9 @@ from cvlib.book.chapters import (
     Chapter,
     cell_tags,
     code_cells,
-    find_chapters,
     read_chapter,
 )
+from cvlib.book.claims import find_claims, parse_claim
 from cvlib.book.execute import ensure_run
 from cvlib.book.ledger import read_ledger, sabotage_digest
 from cvlib.book.runs import Run, make_job
@@ -31,7 +31,8 @@ from tests.conftest import ROOT
 
 ENV = os.environ
 NIGHTLY = ENV.get("CVLIB_NIGHTLY", "") not in ("", "0")
-CHAPTERS = find_chapters(ROOT)
+SITE = Site(ROOT, "embedded")  # read once, for all chapters
+CHAPTERS = SITE.chapters
 PRODUCTS = ROOT / "cvlib" / "datasets" / "shipped" / "pantry" / "products"
 ROLES = ("measured", "band", "sabotaged", "claim")
 TEMPLATE = ROOT / ".github" / "chapter-template.md"
@@ -80,7 +81,7 @@ def test_a_sabotaged_chapter_fails_a_bar(chapter: Chapter):
 @each_chapter
 def test_the_claims_of_a_chapter_hold(chapter: Chapter):
     run = run_of(chapter)
-    claims = Site(ROOT, "embedded").check_claims(chapter.name, run)
+    claims = SITE.check_claims(chapter.name, run)
     faults = [claim.fault for claim in claims if claim.fault]
     if faults:
         pytest.fail("\n".join(faults), pytrace=False)
@@ -89,7 +90,7 @@ def test_the_claims_of_a_chapter_hold(chapter: Chapter):
 @pytest.mark.chapter
 @each_chapter
 def test_the_bands_of_a_chapter_are_not_stale(chapter: Chapter):
-    strays = Site(ROOT, "embedded").strays(run_of(chapter))
+    strays = SITE.strays(run_of(chapter))
     stale = "; ".join(str(stray) for stray in strays if stray.stale)
     if stale and NIGHTLY:
         pytest.fail(f"{chapter.name}: {stale}; calibrate it again", pytrace=False)
@@ -123,7 +124,7 @@ def test_every_figure_has_alt_text_and_no_output_is_debris(chapter: Chapter):
 @pytest.mark.chapter
 @each_chapter
 def test_an_exported_chapter_holds_its_numbers(chapter: Chapter):
-    notebook = export_run(Site(ROOT, "embedded"), run_of(chapter))
+    notebook = export_run(SITE, run_of(chapter))
     text = "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
     assert not any(f"{{{role}}}`" in text for role in ROLES)
 
@@ -196,6 +197,8 @@ def check_contract(chapter: Chapter) -> None:
     text = "\n".join(c.source for c in chapter.notebook.cells)
     assert "{glue}" not in text and "ipywidgets" not in text
     assert "record(" in text
+    for claim, _ in find_claims(chapter.path.read_text("utf8")):
+        parse_claim(claim)
     for cell in code_cells(chapter.notebook):
         widest = max(map(len, cell.source.splitlines()))
         assert widest <= 80, f"{chapter.name}: {widest} columns in\n{cell.source}"
