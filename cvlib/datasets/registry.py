@@ -196,7 +196,7 @@ _ENTRIES = (
         name="grocery",
         description="5,421 photographs of groceries in shops, taken by hand with a "
         "phone: 81 products in 43 families, in three lists; with a studio picture and "
-        "a description of each product. No groups are given.",
+        "a description of each product (Klasson et al., 2019). No groups are given.",
         licence="MIT",
         source=GROCERY,
         group_by=EACH,
@@ -263,7 +263,8 @@ _ENTRIES = (
     Dataset(
         name="pears",
         description="712 crops of 59 orchard photographs, with boxes of pears in COCO "
-        "JSON, one an image; the crops of one photograph are a group.",
+        "JSON, one an image (Kodors et al., 2023); the crops of one photograph are a "
+        "group.",
         licence="CC-BY-4.0",
         source=PEARS,
         group_by=CROPS,
@@ -283,9 +284,9 @@ _ENTRIES = (
     ),
     Dataset(
         name="piped",
-        description="1,192 pictures of 128 × 128 pixels of 13 papers and plastics, "
-        "half of them with impurities, each with a mask; the pictures of one sheet are "
-        "a group.",
+        description="1,192 pictures of 128 × 128 pixels of 13 papers, 576 of them "
+        "with impurities and a mask (F. Bianconi and others); the pictures of one "
+        "sheet are a group.",
         licence="CC-BY-4.0",
         source=PIPED,
         group_by=SHEETS,
