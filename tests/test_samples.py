@@ -102,9 +102,12 @@ def test_a_crowd_is_not_lost_on_the_way_to_training():
 
 
 def test_an_area_is_the_masks_or_else_the_boxs():
-    assert two_objects().target()["area"].tolist() == [6, 1]
-    box = np.array([[0, 0, 2, 3]], np.float32)
-    assert sample(labels=np.array([0]), boxes=box).areas.tolist() == [6]
+    corner = np.zeros((1, 4, 6), np.uint8)
+    corner[0, 1:3, 2] = corner[0, 1, 2:5] = 1
+    masked = {"boxes": boxes_of_masks(corner), "rles": encode_masks(corner)}
+    assert sample(labels=np.array([0]), **masked).target()["area"].tolist() == [4]
+    box = np.array([[1, 2, 3, 5]], np.float32)
+    assert sample(labels=np.array([0]), boxes=box).target()["area"].tolist() == [6]
     assert sample().areas.shape == (0,)
 
 
@@ -156,6 +159,11 @@ def test_labels_name_the_file_that_has_none_or_several(labels: list):
     images = four().having([*four(), odd])
     with pytest.raises(ValueError, match=f"got {len(labels)} for sub/odd.jpg"):
         _ = images.labels
+
+
+def test_a_split_of_another_name_is_found_by_that_name():
+    folds = four().having(replace(s, split=f"Fold{i}") for i, s in enumerate(four()))
+    assert [s.path.stem for s in folds.split("Fold2")] == ["c"]
 
 
 @pytest.mark.parametrize("name", ["valid", "val", "validation", "Val"])
@@ -224,6 +232,9 @@ def test_shuffled_labels_are_the_same_ones_elsewhere():
     assert images.labels.tolist() == [0, 1, 0, 1]
     again = with_shuffled_labels(images, seed=1)
     assert torch.equal(shuffled.labels, again.labels)
+    many = images.having([*images] * 9)
+    orders = [with_shuffled_labels(many, seed=seed).labels for seed in (1, 2)]
+    assert not torch.equal(*orders)
 
 
 def test_labels_of_boxes_are_not_shuffled():

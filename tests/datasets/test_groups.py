@@ -72,6 +72,13 @@ def test_one_group_of_half_of_the_images_is_no_thing():
     assert len(set(grouped(images(*few, *many)).groups)) == 44
 
 
+def test_fewer_than_ten_groups_are_too_few():
+    for count, groups in ((9, 18), (10, 10)):
+        names = [f"thing{g}-{i}.jpg" for g in range(count) for i in range(2)]
+        found = replace(images(*names), class_names=("thing",))
+        assert len(set(grouped(found).groups)) == groups
+
+
 def test_names_without_numbers_say_nothing():
     found = grouped(images("a.jpg", "b/c.jpg"))
     assert found.groups == ["a.jpg", "b/c.jpg"]
@@ -95,6 +102,15 @@ def test_equal_names_in_two_folders_or_classes_are_two_things():
     cats, dogs = images("IMG-1.jpg", "a/IMG-2.jpg"), images("IMG-3.jpg", label=1)
     both = cats.having([*cats, *dogs])
     assert names_of_things(both) == ["cat/IMG", "a/cat/IMG", "dog/IMG"]
+    folders = images("cat/IMG-1.jpg", "train/sub/IMG-2.jpg")
+    assert names_of_things(folders) == ["cat/IMG", "sub/cat/IMG"]
+
+
+def test_the_classes_of_boxes_tell_no_names_apart():
+    box = np.array([[0, 0, 2, 2]], np.float32)
+    cat, dog = images("IMG-1.jpg"), images("IMG-2.jpg", label=1)
+    both = cat.having(replace(s, boxes=box) for s in [*cat, *dog])
+    assert names_of_things(both) == ["IMG", "IMG"]
 
 
 def test_an_annotations_group_counts_before_names():
@@ -163,9 +179,13 @@ def test_scenes_of_the_pantry_are_told_by_their_annotations():
 
 def test_groups_in_two_splits_are_named():
     found = images("a.jpg", "b.jpg", "c.jpg")
-    where = [("train", "x"), ("test", "x"), ("test", "y")]
+    where = [("train", "x"), ("test", "x"), ("negatives_test", "x")]
+    once = [("train", "y"), ("negatives_train", "y"), ("", "y")]
     samples = [
         replace(s, split=split, group=group)
-        for s, (split, group) in zip(found, where, strict=True)
+        for s, (split, group) in zip([*found, *found], where + once, strict=True)
     ]
-    assert list(parted_groups(found.having(samples))) == ["x"]
+    parted = parted_groups(found.having(samples))
+    assert {name: [s.split for s in own] for name, own in parted.items()} == {
+        "x": ["train", "test"]
+    }

@@ -229,6 +229,14 @@ def test_groups_that_your_folders_part_are_told(
     assert "part" not in caplog.text
     load(root, group_by=r"(mug\d|jar\d)_\d+$")
     assert "its splits part 4 groups" in caplog.text
+    caplog.clear()
+    for split in ("train", "valid", "test"):
+        for i in range(3):
+            for thing in range(10):
+                image_file(tmp_path / "named" / split / "mug" / f"mug-{thing}-{i}.jpg")
+            image_file(tmp_path / "named" / split / "jar" / f"{i}.jpg")
+    assert load(tmp_path / "named").grouping.startswith("by file names")
+    assert "part" not in caplog.text  # unasked, it is the doctor's to say
 
 
 def test_a_file_of_splits_may_come_from_a_spreadsheet(tmp_path: Path):

@@ -1,5 +1,6 @@
 """What a text means, and whose a folder is."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -50,3 +51,17 @@ def test_your_folder_is_yours(here: Path):
 def test_the_cache_is_where_the_setting_says(here: Path):
     assert cache_folder() == here / "cache"
     assert cache_folder("other") == here / "other"
+
+
+def test_what_else_lies_in_the_cache_is_ours_and_has_no_name(here: Path):
+    assert is_ours(here / "cache/splits")
+    assert dataset_at(here / "cache/clothing-old") is None
+
+
+def test_a_copy_in_a_cache_of_its_own_is_known_by_its_stamp(here: Path):
+    place = here / "other/clothing-0123456789ab"
+    assert dataset_at(place) is None
+    mark = hashlib.sha256(bytes(place)).hexdigest()[:12]
+    place.parent.mkdir()
+    (here / f"other/clothing-0123456789ab.{mark}.verified").touch()
+    assert dataset_at(place) is DATASETS["clothing"]
