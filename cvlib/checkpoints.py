@@ -1,7 +1,6 @@
 """Weights and what they need to be used, in one safetensors file, without pickle."""
 
 import json
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,8 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+
+from cvlib.files import replacing
 
 MODEL = "cvlib"  # where the header of a model's file holds its facts
 
@@ -46,13 +47,9 @@ def write_tensors(
     So a reader never meets half a file, and a crash leaves the file that was there.
     Used in book/similarity/fast-search.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        partial = Path(folder) / path.name
+    with replacing(path) as partial:
         save_file(tensors, partial, metadata=header)
-        partial.replace(path)
-    return path
+    return Path(path)
 
 
 def read_tensors(
