@@ -136,13 +136,13 @@ def git(*words: str) -> list[str]:
     return done.stdout.splitlines()
 
 
-def record(room: str, variants: int, tried: int, survived: int) -> None:
+def record(room: str, variants: int, tried: int, survived: int, commit: str) -> None:
     """The room's line in the table, instead of the one that was there."""
     rows = {}
     if RECORD.is_file():
         with RECORD.open(encoding="utf8", newline="") as file:
             rows = {row["room"]: row for row in csv.DictReader(file)}
-    commit, today = git("rev-parse", "--short", "HEAD")[0], datetime.date.today()
+    today = datetime.date.today()
     rate = f"{survived / tried:.1%}" if tried else ""
     values = (room, variants, tried, survived, rate, commit, today.isoformat())
     rows[room] = dict(zip(COLUMNS, map(str, values), strict=True))
@@ -166,11 +166,12 @@ def main(
         sources = [s for s in sources_of(room) if whole or s in touched]
         if not sources:
             continue
+        commit = git("rev-parse", "--short", "HEAD")[0]  # others may come meanwhile
         variants, tried, survived = measure(room, sources, sample=sample, seed=seed)
         typer.echo("\n".join(survived))
         typer.echo(f"{room}: {len(survived)} of {len(tried)} survived ({variants})")
         if whole:
-            record(room, variants, len(tried), len(survived))
+            record(room, variants, len(tried), len(survived), commit)
 
 
 if __name__ == "__main__":

@@ -20,10 +20,9 @@ def test_a_room_measured_again_replaces_its_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(mutate, "RECORD", tmp_path / "mutation.csv")
-    monkeypatch.setattr(mutate, "git", lambda *_: ["abc1234"])
-    mutate.record("search", 900, 40, 10)
-    mutate.record("metrics", 300, 300, 3)
-    mutate.record("search", 900, 200, 9)
+    mutate.record("search", 900, 40, 10, "abc1234")
+    mutate.record("metrics", 300, 300, 3, "abc1234")
+    mutate.record("search", 900, 200, 9, "abc1234")
     header, *lines = (tmp_path / "mutation.csv").read_text("utf8").splitlines()
     assert header == "room,variants,tried,survived,rate,commit,date"
     assert [line.rsplit(",", 1)[0] for line in lines] == [
