@@ -6,9 +6,10 @@ versions of Python and of the packages below, the device, and the variables belo
 
 Not in it, so that machines can share runs by key: the processor, the kind of GPU, the
 number of threads, the operating system, versions of packages that only draw, read or
-write text, and files of the book that a cell opens by itself. Of a folder of yours it
-holds each file's name, size and time of change, of an annotation file the content, but
-nothing of the images that it names elsewhere. In doubt: `cvlib book clean --all`.
+write text, files of the book that a cell opens by itself, and a split that was drawn of
+a set without one and is kept beside the downloads. Of a folder of yours it holds each
+file's name, size and time of change, of an annotation file the content, but nothing of
+the images that it names elsewhere. In doubt: `cvlib book clean --all`.
 """
 
 from __future__ import annotations
