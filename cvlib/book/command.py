@@ -340,7 +340,12 @@ def _build_pages(site: Site) -> list[str]:
         text=True,
         check=False,
     )
-    return _faults(built.stderr) if built.returncode else []
+    if not built.returncode:
+        return []
+    # Sphinx names the faults of the pages that it reads: next time, all of them.
+    read = site.root / "_build" / ".doctrees" / "environment.pickle"
+    read.unlink(missing_ok=True)
+    return _faults(built.stderr)
 
 
 def _faults(log: str) -> list[str]:

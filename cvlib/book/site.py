@@ -212,14 +212,14 @@ class Site:
         return format(_look_up(record, metric, f"the sabotaged {named}"), spec)
 
     def fingerprint(self, name: str) -> str:
-        """What citing a page depends on: its run, bars, ledger and claims."""
+        """What citing a page depends on: its title, run, bars, ledger and claims."""
         if name not in self.pages:
             return ""
         claims = find_claims(self.pages[name].read_text("utf8"))
         if name not in self.chapters:
             return f"{claims}"
-        bars = self.chapter(name).bars(self.profile)
-        return f"{self.jobs[name].key} {bars} {self.ledger(name)} {claims}"
+        title, bars = self.chapter(name).title, self.chapter(name).bars(self.profile)
+        return f"{title} {self.jobs[name].key} {bars} {self.ledger(name)} {claims}"
 
     @cached_property
     def pages(self) -> dict[str, Path]:

@@ -16,6 +16,7 @@ A page is read again when a run it shows or cites has changed.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from functools import cache
@@ -26,6 +27,7 @@ import nbformat
 from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.application import Sphinx
+from sphinx.config import Config
 from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
@@ -36,6 +38,7 @@ from cvlib.book.chapters import Chapter, Profile
 from cvlib.book.report import page_state, report_chapter
 from cvlib.book.runs import Run
 from cvlib.book.site import Site, show_run
+from cvlib.datasets import registry
 from cvlib.datasets.registry import DATASETS, Dataset, Remote
 
 logger = logging.getLogger(__name__)
@@ -58,6 +61,8 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Register the reader, the roles, the directive and the badge."""
     profile = os.environ.get("CVLIB_PROFILE", "embedded")
     app.add_config_value("cvlib_profile", profile, "env", types=(str,))
+    # Pages are made by the engine: another one makes them all anew.
+    app.add_config_value("cvlib_engine", engine_digest(), "env", types=(str,))
     app.add_role("measured", CitingRole())
     app.add_role("band", CitingRole())
     app.add_role("sabotaged", CitingRole())
@@ -68,8 +73,9 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("datasets", DatasetsTable)
     app.setup_extension("sphinx.ext.autodoc")
     app.add_html_math_renderer("mathml", (_show_math, None), (_show_math_block, None))
-    # myst-nb freezes its configuration at priority 500.
-    app.connect("builder-inited", _register_chapters, priority=400)
+    # Before Sphinx compares the settings with those of the build before: what came
+    # later would look changed each time, and every page would be read again.
+    app.connect("config-inited", _register_chapters)
     app.connect("env-get-outdated", _changed_runs)
     app.connect("env-purge-doc", _forget_citations)
     app.connect("env-merge-info", _merge_citations)
@@ -77,6 +83,12 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("html-page-context", _drop_thebe, priority=900)
     app.connect("autodoc-process-docstring", _read_docstring)
     return {"parallel_read_safe": True, "env_version": 2}
+
+
+def engine_digest() -> str:
+    """A hash of this package's sources."""
+    sources = sorted(Path(__file__).parent.glob("*.py"))
+    return hashlib.sha256(b"".join(p.read_bytes() for p in sources)).hexdigest()
 
 
 @cache
@@ -178,6 +190,7 @@ class DatasetsTable(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """One table."""
+        self.env.note_dependency(registry.__file__)
         rows = [
             [d.name, d.description, d.licence, _dataset_home(d)]
             for d in DATASETS.values()
@@ -309,14 +322,16 @@ def _read_docstring(
             in_fields = False
 
 
-def _register_chapters(app: Sphinx) -> None:
+def _register_chapters(app: Sphinx, config: Config) -> None:
     """Tell myst-nb to read each chapter from its stored run, and to execute nothing."""
     open_site.cache_clear()
-    where = {"root": str(app.srcdir), "profile": app.config.cvlib_profile}
-    app.config.nb_execution_mode = "off"
-    for name in open_site(**where).chapters:
-        reader = ["cvlib.book.sphinx.read_executed", {"chapter": name, **where}]
-        app.config.nb_custom_formats[f"/book/{name}.md"] = reader
+    where = {"root": str(app.srcdir), "profile": config.cvlib_profile}
+    reader = "cvlib.book.sphinx.read_executed"
+    config.nb_execution_mode = "off"
+    config.nb_custom_formats = config.nb_custom_formats | {
+        f"/book/{name}.md": [reader, {"chapter": name, **where}]
+        for name in open_site(**where).chapters
+    }
 
 
 def _changed_runs(app: Sphinx, env: BuildEnvironment, *_: set[str]) -> list[str]:

@@ -117,7 +117,13 @@ def test_building_again_runs_only_what_changed_and_shows_it(book: Path, command)
     assert "75.0%" in (pages / "index.html").read_text()
     assert "<math" in (pages / "part/one.html").read_text()
 
+    written = (pages / "part/one.html").stat().st_mtime_ns
     assert "ran in" not in built(command("build"))
+    assert (pages / "part/one.html").stat().st_mtime_ns == written
+
+    edit(book / PAGE, "# A chapter", "# A chapter on shelves")
+    built(command("build"))
+    assert "A chapter on shelves" in (pages / "index.html").read_text(), "the status"
 
     edit(book / PAGE, "It measured", "Here it measured")
     assert "ran in" not in built(command("build"))
@@ -135,7 +141,8 @@ def test_building_again_runs_only_what_changed_and_shows_it(book: Path, command)
 @pytest.mark.site
 def test_a_name_that_no_run_recorded_fails_the_build_at_its_line(book: Path, command):
     edit(book / PAGE, "{measured}`accuracy:.1%`", "{measured}`recall:.1%`")
-    done = command("build")
+    assert command("build").returncode == 1
+    done = command("build")  # what did not change meanwhile is no less wrong
     assert done.returncode == 1 and "Traceback" not in done.stderr
     lines = (book / PAGE).read_text().splitlines()
     line = lines.index("It measured {measured}`recall:.1%`.") + 1
