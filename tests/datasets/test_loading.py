@@ -109,6 +109,18 @@ def test_without_train_the_way_out_is_named(tmp_path: Path):
         load(tmp_path)
 
 
+def test_a_registered_part_may_be_test_images_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    root = tmp_path / "mirror/cards"
+    image_file(root / "a.jpg")
+    (root / "tags.csv").write_text("image,tags,split\na.jpg,ace,test\n")
+    monkeypatch.setattr(registry, "MANIFESTS", tmp_path)
+    monkeypatch.setenv("CVLIB_MIRROR", str(tmp_path / "mirror"))
+    registry.write_manifest(root, tmp_path / "cards-test.sha256.tsv")
+    assert {sample.split for sample in load("cards/test")} == {"test"}
+
+
 def test_a_renamed_folder_is_noticed(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     root = folder(tmp_path / "set")
     load(root)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cvlib.datasets import DATASETS, fetch
+from cvlib.datasets import DATASETS, fetch, registry
 from cvlib.datasets.places import cache_folder, dataset_at, is_ours, resolve
 
 
@@ -42,6 +42,20 @@ def test_a_copy_in_the_cache_or_a_mirror_knows_its_name(
     assert [dataset_at(copy) for copy in copies] == [DATASETS["clothing"]] * 2
     assert all(is_ours(copy) for copy in copies)
     assert is_ours(here / "mirror/other/sub") and dataset_at(here / "mirror/x") is None
+
+
+def test_a_mirror_has_a_set_and_its_part_in_one_folder_and_fetch_tells_which(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+):
+    pear = here / "mirror/pears/pear.jpg"
+    pear.parent.mkdir(parents=True)
+    pear.write_bytes(b"pear")
+    monkeypatch.setattr(registry, "MANIFESTS", here)
+    monkeypatch.setenv("CVLIB_MIRROR", str(here / "mirror"))
+    registry.write_manifest(pear.parent, here / "pears-few.sha256.tsv")
+    assert dataset_at(pear.parent) is DATASETS["pears"], "nobody has looked"
+    assert fetch("pears/few") == pear.parent.resolve()
+    assert dataset_at(pear.parent) is DATASETS["pears/few"]
 
 
 def test_your_folder_is_yours(here: Path):
