@@ -160,8 +160,7 @@ def _download_archive(
     with tempfile.TemporaryFile(dir=folder.parent) as archive, _client() as client:
 
         def keep(body: Iterator[bytes]) -> None:
-            archive.seek(0)
-            archive.truncate()
+            archive.seek(0)  # what an attempt before left is overwritten
             for chunk in body:
                 archive.write(chunk)
                 tick(len(chunk))

@@ -151,6 +151,14 @@ def test_only_what_the_archive_has_wrong_or_lacks_is_asked_for_alone(
     assert asked == ["/archive", "/files/empty.txt", f"/files/{ONE}"]
 
 
+def test_an_archive_that_is_not_first_is_not_asked_for(
+    tiny: Remote, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_archive(tiny, server, tar(TOP), monkeypatch, first=False)
+    assert contents(fetch(NAME)) == FILES
+    assert "/archive" not in server.requests
+
+
 def test_the_archive_is_the_way_out_when_a_file_fails(
     tiny: Remote, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

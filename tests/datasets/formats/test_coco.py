@@ -1,6 +1,7 @@
 """COCO: every way to write a mask, keypoints, and what cannot be right."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from cvlib.datasets import formats
-from cvlib.datasets.formats import FormatError
+from cvlib.datasets.formats import FormatError, coco
 from cvlib.datasets.formats.folder import Folder
 from cvlib.masks import encode_masks
 from cvlib.samples import ImageSet, Sample
@@ -336,3 +337,41 @@ def test_endless_keypoints_and_sizes_take_no_endless_memory(tmp_path: Path):
     (sample,) = formats.read(tmp_path, problems=[]).samples
     assert sample.canvas_size == (0, 0)
     assert sample.keypoints.shape[1] == 1000
+
+
+@pytest.mark.parametrize(("masked", "area"), [(False, 50), (True, 7)])
+def test_an_area_is_the_masks_else_the_boxs_and_a_crowd_is_stated(
+    tmp_path: Path, masked: bool, area: int
+):
+    mask = np.zeros(SIZE, np.uint8)
+    mask[3:10, 2] = 1
+    sample = Sample(
+        image_file(tmp_path / "in" / "a.jpg"),
+        SIZE,
+        np.array([0]),
+        np.array([[2, 3, 12, 8]], np.float32),
+        encode_masks([mask]) if masked else None,
+    )
+    for crowd in (None, np.array([True])):
+        one = replace(sample, crowd=crowd)
+        found = ImageSet(tmp_path / "in", "coco", ("cat",), (one,))
+        (entry,) = coco.document(found, ["x/a.jpg"])["annotations"]
+        assert (entry["area"], entry["iscrowd"]) == (area, int(crowd is not None))
+        assert entry["bbox"] == [2, 3, 10, 5]
+
+
+def test_a_document_has_the_names_that_it_is_given(tmp_path: Path):
+    sample = Sample(tmp_path / "a.jpg", SIZE, split="valid", group="sofa")
+    found = ImageSet(tmp_path, "coco", ("cat",), (sample,))
+    document = coco.document(found, ["x/a.jpg"])
+    assert document["images"] == [
+        {
+            "id": 1,
+            "file_name": "x/a.jpg",
+            "width": SIZE[1],
+            "height": SIZE[0],
+            "split": "valid",
+            "group": "sofa",
+        }
+    ]
+    assert document["categories"] == [{"id": 1, "name": "cat"}]

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from cvlib.datasets.formats.folder import Folder
 from cvlib.datasets.formats.outlines import outlined
@@ -42,3 +43,14 @@ def test_an_image_without_shapes_is_kept(tmp_path: Path):
     image_file(tmp_path / "a.jpg")
     found = outlined(Folder(tmp_path), "labelme", [("a.jpg", [], "")])
     assert len(found.samples[0].labels) == 0
+    assert found.samples[0].boxes.shape == (0, 4)
+
+
+def test_a_triangle_is_an_outline_and_gives_every_object_a_mask(tmp_path: Path):
+    image_file(tmp_path / "a.jpg")
+    triangle = np.array([[10.0, 10], [30, 10], [10, 30]])
+    shapes = [("mug", triangle), ("jar", np.array([[1.0, 2], [5, 6]]))]
+    found = outlined(Folder(tmp_path), "labelme", [("a.jpg", shapes, "")])
+    first, second = found.samples[0].masks
+    assert first.sum() == pytest.approx(200, rel=0.1)
+    assert second.sum() == second[2:6, 1:5].sum() == 16

@@ -148,3 +148,17 @@ def test_two_sheets_of_one_image_are_a_fault(tmp_path: Path):
         (tmp_path / place / "0.xml").write_text("<annotation/>")
     with pytest.raises(FormatError, match="is listed 2 times"):
         formats.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "kinds"), [(60, 40, []), (40, 60, ["size-disagrees"])]
+)
+def test_a_stated_size_is_compared_side_by_side(
+    tmp_path: Path, width: int, height: int, kinds: list[str]
+):
+    path = sheet(tmp_path, (1, 1, 5, 5)) / "Annotations" / "a.xml"
+    size = f"<size><width>{width}</width><height>{height}</height></size>"
+    path.write_text(path.read_text().replace("</annotation>", f"{size}</annotation>"))
+    (sample,) = formats.read(tmp_path, problems=(problems := []))
+    assert sample.canvas_size == SIZE == (40, 60)
+    assert [p.kind for p in problems] == kinds

@@ -41,6 +41,8 @@ def test_an_empty_file_is_an_image_without_objects(tmp_path: Path):
         ("mug 0.5 0.5 0.1 0.1", "annotation-unreadable"),
         ("0 0.5 0.5 0.1 nan", "annotation-unreadable"),
         ("2 0.5 0.5 0.1 0.1", "class-unknown"),
+        ("0.5 0.5 0.5 0.1 0.1", "class-unknown"),
+        ("-1 0.5 0.5 0.1 0.1", "class-unknown"),
         ("0 0.5 0.5 0 0.1", "box-degenerate"),
     ],
 )
