@@ -43,11 +43,12 @@ class Row:
 class PageState:
     """What is to be said of a page beside its bars.
 
-    `calibrated` and `sabotaged` are "yes", "due" or, for a page without code, "".
+    `strays` is None where there is no run. `calibrated` and `sabotaged` are "yes",
+    "due" or, for a page without code, "".
     """
 
     claims: list[Checked]
-    strays: list[Stray]
+    strays: list[Stray] | None
     calibrated: str = ""
     sabotaged: str = ""
 
@@ -56,14 +57,15 @@ class PageState:
         """Claims and how many are at fault, strays, and the rest, for a table."""
         wrong = sum(bool(claim.fault) for claim in self.claims)
         claims = f"{len(self.claims)}" + (f", {wrong} at fault" if wrong else "")
-        strays = "; ".join(map(str, self.strays)) or "none"
+        strays = "; ".join(map(str, self.strays or [])) or "none"
+        strays = "not run" if self.strays is None else strays
         return [claims, strays, self.calibrated, self.sabotaged]
 
 
 def page_state(site: Site, name: str) -> PageState:
     """The claims of a page, and of a chapter what is outside its bands and what is due.
 
-    The run is the stored one; without one nothing is outside.
+    The run is the stored one. A page without code has no bands.
     """
     claims = site.check_claims(name)
     if name not in site.chapters:
@@ -72,7 +74,7 @@ def page_state(site: Site, name: str) -> PageState:
     digest = sabotage_digest(site.chapter(name), site.profile)
     return PageState(
         claims,
-        site.strays(run) if run else [],
+        site.strays(run) if run else None,
         "due" if site.is_due(name) else "yes",
         "due" if ledger.sabotaged_record(digest) is None else "yes",
     )
