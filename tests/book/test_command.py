@@ -39,6 +39,30 @@ def test_a_run_is_judged_and_saved_with_its_numbers_in_the_text(command, book):
     assert "It measured 75.0%." in text and "{measured}" not in text
 
 
+def test_a_newcomers_relative_folder_is_found_by_the_chapter(command, book: Path):
+    edit(book / "book/part/one.md", 'name = "x"', 'data = "pantry/shelves"')
+    count = "import pathlib\nfiles = len(list(pathlib.Path(data).iterdir()))\n"
+    edit(
+        book / "book/part/one.md", "cvlib.record(", f"{count}cvlib.record(files=files, "
+    )
+    (book / "mine").mkdir()
+    (book / "mine" / "a.jpg").touch()
+    (book / "mine" / "b.jpg").touch()
+    done = command("run", "part/one", "-p", "data=./mine")
+    assert done.returncode == 0, done.stderr
+    (run,) = (book / "_build/runs/embedded/part/one").glob("*.ipynb")
+    assert nbformat.read(run, 4).metadata.cvlib_run.record["files"] == 2
+
+
+def test_data_that_is_not_there_is_refused_before_anything_runs(command, book: Path):
+    edit(book / "book/part/one.md", 'name = "x"', 'data = "pantry/shelves"')
+    (book / "mine").mkdir()
+    done = command("run", "part/one", "-p", "data=./mien")
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
+    assert f"nothing at {book / 'mien'}; did you mean mine?" in done.stderr
+    assert not (book / "_build").exists()
+
+
 def test_a_missed_bar_is_an_exit_code(command, book: Path):
     edit(book / "book/part/one.md", "at_least: 0.5", "at_least: 0.9")
     done = command("run", "part/one")
