@@ -28,7 +28,7 @@ from cvlib.book.execute import ensure_runs
 from cvlib.book.ledger import read_ledger, sabotage_digest, write_ledger
 from cvlib.book.overrides import read_override
 from cvlib.book.progress import RunProgress
-from cvlib.book.report import describe_age, page_state, report
+from cvlib.book.report import Row, describe_age, page_state, report
 from cvlib.book.runs import Job, Run, find_store, is_shared, make_job, remove_runs
 from cvlib.book.site import Site, export_run
 from cvlib.files import replacing
@@ -166,8 +166,14 @@ def status(
     profile: Annotated[
         list[str], typer.Option(help="which profiles; repeatable, default all")
     ] = [],  # noqa: B006
+    times: Annotated[
+        bool, typer.Option("--times", help="where the seconds went, the slowest first")
+    ] = False,
 ) -> None:
     """Print every chapter's bars, values and verdicts."""
+    if times:
+        _print_times(report(find_root(), [_profile(p) for p in profile] or PROFILES))
+        return
     names = ["chapter", "profile", "metric", "value", "bar", "verdict", "seconds"]
     table = Table(*names, "memory", "age", box=None)
     for row in report(find_root(), [_profile(p) for p in profile] or PROFILES):
@@ -354,6 +360,17 @@ def _build_pages(site: Site) -> list[str]:
     read = site.root / "_build" / ".doctrees" / "environment.pickle"
     read.unlink(missing_ok=True)
     return _faults(built.stderr)
+
+
+def _print_times(rows: list[Row]) -> None:
+    """Seconds by phase of each stored run; the rest is the kernel and papermill."""
+    table = Table("chapter", "profile", "seconds", "work", "imports", "rest", box=None)
+    runs = [(row, row.run.meta) for row in rows if row.run is not None]
+    for row, meta in sorted(runs, key=lambda pair: -pair[1]["seconds"]):
+        phases = [meta["seconds"], meta["work_seconds"], meta["import_seconds"]]
+        phases.append(phases[0] - phases[1] - phases[2])
+        table.add_row(row.chapter.name, row.profile, *(f"{s:.1f}" for s in phases))
+    console.print(table)
 
 
 def _faults(log: str) -> list[str]:

@@ -216,7 +216,7 @@ def _watch(
     timeout = job.chapter.settings.timeout
     limit = time.monotonic() + timeout
     cells, peak = len(job.chapter.notebook.cells), 0
-    count, done = _CellCount(job.partial), -1
+    count, done = CellCount(job.partial), -1
     while child.poll() is None:
         peak = max(peak, _memory(child.pid))
         if stop is not None and stop.is_set():
@@ -251,7 +251,7 @@ def _memory(pid: int) -> int:
     return total
 
 
-class _CellCount:
+class CellCount:
     """How many cells of a growing notebook are done; read when it was written again."""
 
     def __init__(self, partial: Path) -> None:

@@ -183,6 +183,22 @@ def test_sabotage_that_no_bar_notices_is_not_kept(command, book: Path):
     assert not (book / "book/part/one.bands.json").exists()
 
 
+def test_status_tells_where_the_seconds_of_a_run_went(command):
+    command("run", "part/one")
+    header, line = command("status", "--times").stdout.splitlines()
+    assert header.split() == [
+        "chapter",
+        "profile",
+        "seconds",
+        "work",
+        "imports",
+        "rest",
+    ]
+    whole, *phases = map(float, line.split()[2:])
+    assert line.split()[:2] == ["part/one", "embedded"]
+    assert len(phases) == 3 and abs(whole - sum(phases)) < 0.3, "but for rounding"
+
+
 def test_calibrating_writes_the_band_beside_the_chapter(command, book: Path):
     done = command("calibrate", "part/one", "--seeds", "3")
     assert done.returncode == 0

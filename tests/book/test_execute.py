@@ -13,7 +13,7 @@ import pytest
 
 from cvlib.book import RunError
 from cvlib.book.chapters import get_chapter
-from cvlib.book.execute import ensure_run, ensure_runs, merge_records
+from cvlib.book.execute import CellCount, ensure_run, ensure_runs, merge_records
 from cvlib.book.runs import find_run, make_job
 from cvlib.recording import MIME_TYPE
 from tests.small_book import PAGE, edit, job_of, with_code
@@ -98,6 +98,21 @@ def test_what_a_chapter_leaves_among_temporary_files_goes_with_its_run(book: Pat
     code += f"; pathlib.Path({str(place)!r}).write_text(own)"
     assert ensure_run(with_code(book, code)).record
     assert place.read_text() and not Path(place.read_text()).exists()
+
+
+def test_a_growing_notebook_is_read_only_when_it_was_written_again(
+    tmp_path, monkeypatch
+):
+    partial = tmp_path / "run.partial.ipynb"
+    count = CellCount(partial)
+    assert count.look() == 0, "not there yet"
+    partial.write_text('"status": "completed" "status": "running"')
+    assert count.look() == 1
+    with monkeypatch.context() as unreadable:
+        unreadable.delattr(Path, "read_bytes")
+        assert count.look() == 1
+    partial.write_text('"status": "completed" "status": "completed"')
+    assert count.look() == 2
 
 
 @pytest.fixture
