@@ -1,5 +1,7 @@
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -88,3 +90,18 @@ def test_a_class_without_training_images_is_an_error(folder):
 def test_images_with_boxes_are_refused():
     with pytest.raises(DatasetError, match="one label for each image, got boxes"):
         read_splits("pantry/shelves")
+
+
+def test_one_box_an_image_is_no_class_of_the_image(folder):
+    found = load(folder)
+    box = np.array([[0, 0, 2, 2]], np.float32)
+    with pytest.raises(DatasetError, match="got boxes for"):
+        read_splits(found.having(replace(s, boxes=box) for s in found))
+
+
+def test_groups_are_named_for_a_folder_or_a_set_that_is_loaded(folder):
+    pattern = r"(mug|bowl)-"
+    for data in (folder, load(folder)):
+        splits = read_splits(data, group_by=pattern)
+        assert splits["test"].groups == ["bowl"] * 3 + ["mug"] * 3
+    assert read_splits(load(folder))["test"].groups[0] == "test/bowl/bowl-01-00.png"

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from cvlib.datasets import DatasetError, fetch, formats, load, registry
+from cvlib.datasets.loading import with_kept_splits
 from cvlib.datasets.splits import SplitError
 from tests.datasets.formats.sets import boxed, image_file
 
@@ -248,7 +249,7 @@ def test_groups_that_your_folders_part_are_told(
                 image_file(tmp_path / "named" / split / "mug" / f"mug-{thing}-{i}.jpg")
             image_file(tmp_path / "named" / split / "jar" / f"{i}.jpg")
     assert load(tmp_path / "named").grouping.startswith("by file names")
-    assert "part" not in caplog.text  # unasked, it is the doctor's to say
+    assert "part" not in caplog.text  # only where groups were asked for
 
 
 def test_a_file_of_splits_may_come_from_a_spreadsheet(tmp_path: Path):
@@ -394,3 +395,9 @@ def test_a_drawn_split_does_not_part_what_names_tell(tmp_path: Path):
 
 def test_groups_of_a_written_split_are_said_to_be_its(tmp_path: Path):
     assert load(grouped(tmp_path)).grouping == "as splits.csv says"
+
+
+def test_without_a_file_of_splits_the_layouts_stay(tmp_path: Path):
+    root = folder(tmp_path / "set", 4, splits=("train", "test"))
+    found = with_kept_splits(formats.read(root))
+    assert Counter(s.split for s in found) == {"train": 8, "test": 8}
