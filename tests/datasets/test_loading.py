@@ -401,3 +401,25 @@ def test_without_a_file_of_splits_the_layouts_stay(tmp_path: Path):
     root = folder(tmp_path / "set", 4, splits=("train", "test"))
     found = with_kept_splits(formats.read(root))
     assert Counter(s.split for s in found) == {"train": 8, "test": 8}
+
+
+def test_a_layout_with_all_splits_needs_no_file_and_reads_none(tmp_path: Path):
+    root = folder(tmp_path / "set", 2, splits=("train", "valid", "test"))
+    (root / "splits.csv").write_text("no,list,of,splits\n1,2,3,4\n")
+    assert len(load(root).split("test")) == 4
+
+
+def test_a_list_of_splits_outside_of_the_folder_is_not_read(tmp_path: Path):
+    root = folder(tmp_path / "set", 4)
+    (tmp_path / "outside.csv").write_text("path,split\nmug/mug0_0.jpg,test\n")
+    (root / "splits.csv").symlink_to(tmp_path / "outside.csv")
+    with pytest.raises(SplitError, match="is a link out of the folder"):
+        load(root)
+
+
+def test_the_seed_draws_another_split(tmp_path: Path):
+    drawn = [
+        splits_of(load(folder(tmp_path / str(n) / "set", 20), seed=seed))
+        for n, seed in enumerate((0, 0, 1))
+    ]
+    assert drawn[0] == drawn[1] != drawn[2]
