@@ -413,8 +413,11 @@ def test_a_list_of_splits_outside_of_the_folder_is_not_read(tmp_path: Path):
     root = folder(tmp_path / "set", 4)
     (tmp_path / "outside.csv").write_text("path,split\nmug/mug0_0.jpg,test\n")
     (root / "splits.csv").symlink_to(tmp_path / "outside.csv")
-    with pytest.raises(SplitError, match="is a link out of the folder"):
+    with pytest.raises(DatasetError, match="is a link that leads out"):
         load(root)
+    found = formats.read(root, problems=[])
+    with pytest.raises(SplitError, match="is a link out of the folder"):
+        with_kept_splits(found)
 
 
 def test_the_seed_draws_another_split(tmp_path: Path):
