@@ -270,6 +270,22 @@ def test_masks_of_defects_are_no_pictures_either(tmp_path: Path):
     assert mask not in {path for p in report.problems for path in p.paths}
 
 
+def test_a_broken_image_keeps_its_other_faults(tmp_path: Path):
+    drawn = {"a.png": ([((5, 5, 9, 9), 0)], "train")}
+    root = formats.write(boxed(tmp_path / "in", drawn), tmp_path / "set", format="coco")
+    (root / "images" / "train" / "lost.png").write_bytes(b"no image")
+    found = kinds(root)
+    assert found["unreadable"] == found["annotation-missing"] == {"lost.png"}
+
+
+def test_copies_with_other_objects_are_copies_and_no_conflict(tmp_path: Path):
+    drawn = {"a.png": ([((5, 5, 9, 9), 0)], ""), "b.png": ([((5, 5, 9, 9), 1)], "")}
+    root = formats.write(boxed(tmp_path / "in", drawn), tmp_path / "set", format="coco")
+    found = kinds(root)
+    assert found["duplicate-exact"] == {"a.png", "b.png"}
+    assert "duplicate-conflicting" not in found
+
+
 def test_an_empty_folder_is_an_error(tmp_path: Path):
     assert set(kinds(tmp_path)) == {"unrecognised", "nothing-read"}
     assert examine(tmp_path).errors == 2

@@ -145,3 +145,11 @@ def test_a_cleaned_list_is_not_written_over(report: Report, tmp_path: Path):
     report.write_cleaned(tmp_path / "cleaned")
     with pytest.raises(DatasetError, match="new or empty folder"):
         report.write_cleaned(tmp_path / "cleaned")
+
+
+def test_boxes_of_an_image_of_unknown_size_stay_where_they_are():
+    box = np.array([[-1, 2, 30, 40]], np.float32)
+    for size, wanted in (((0, 0), [-1, 2, 30, 40]), ((20, 25), [0, 2, 25, 20])):
+        sample = Sample(Path("set/a.jpg"), size, np.array([0]), box)
+        kept, _ = cleaned(found_by_hand([sample]))
+        assert kept[0].boxes.tolist() == [wanted]
