@@ -3,14 +3,15 @@
 import base64
 import io
 import json
-from collections.abc import Sized
+from collections.abc import Iterable, Sized
 from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
-from html import escape
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from jinja2 import Environment, PackageLoader
 from PIL import Image
 from torch import Tensor
 
@@ -35,30 +36,37 @@ class Explorer:
 
     def save(self, path: str | Path) -> Path:
         """Write it as a page that any browser opens, offline too."""
-        head = (
-            '<!doctype html><html lang="en"><meta charset="utf-8">'
-            '<meta name="viewport" content="width=device-width, initial-scale=1">'
-            f"<title>{escape(self.title)}</title>"
-            "<style>:root{color-scheme:light dark;font-family:system-ui}"
-            "body{max-width:60rem;margin:1rem auto;padding:0 1rem}</style>"
-            f"<main><h1>{escape(self.title)}</h1>"
-        )
-        return write_text(path, f"{head}{self.html}</main>")
+        return write_text(path, fill("saved", title=self.title, html=self.html))
 
 
-def frame(kind: str, title: str, inside: str) -> Explorer:
-    """`inside` as an explorer of a kind: with the shared style and its own script."""
+@cache
+def pages() -> Environment:
+    """The templates beside this module; whatever they are given is escaped."""
+    loader = PackageLoader("cvlib.explorers", ".")
+    return Environment(
+        loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+
+
+def fill(template: str, **values: Any) -> str:
+    """`<template>.html.jinja` with these values in it."""
+    return pages().get_template(f"{template}.html.jinja").render(**values)
+
+
+def frame(kind: str, title: str, **values: Any) -> Explorer:
+    """An explorer of a kind: its template filled, the shared style, its own script."""
     files = resources.files(__package__)
-    style = (files / "explorer.css").read_text("utf8")
+    inside = fill(kind, **values)
     script = "".join(
         (files / f"{part}.js").read_text("utf8") for part in ("explorer", kind)
     )
-    name = f"explorer-{sha256(inside.encode()).hexdigest()[:12]}"
-    html = (
-        f'<section class="cvlib-explorer" id="{name}" aria-label="{escape(title)}">'
-        f"<style>{style}</style>{inside}"
-        f'<script>{{const root = document.getElementById("{name}");\n{script}}}'
-        "</script></section>"
+    html = fill(
+        "frame",
+        id=f"explorer-{sha256(inside.encode()).hexdigest()[:12]}",
+        title=title,
+        style=(files / "explorer.css").read_text("utf8"),
+        inside=inside,
+        script=script,
     )
     return Explorer(html, title)
 
@@ -75,35 +83,33 @@ def thumbnail(image: Tensor, size: int) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
 
 
-def attributes(**values: Any) -> str:
-    """`data-` attributes, safe whatever the values hold; lists become JSON."""
-    plain = {
+@dataclass(frozen=True)
+class Item:
+    """A list item to press: an image that shows `what`, and a caption below it.
+
+    `facts` and `known` become `data-` attributes, of the item and of the button in it;
+    `kind` is the item's class.
+    """
+
+    source: str
+    what: str
+    caption: str
+    facts: dict[str, str]
+    known: dict[str, str]
+    kind: str = ""
+
+
+def as_texts(**values: Any) -> dict[str, str]:
+    """What `data-` attributes hold: texts as they are, all else as JSON."""
+    return {
         name: value if isinstance(value, str) else json.dumps(value)
         for name, value in values.items()
     }
-    return " ".join(f'data-{name}="{escape(text)}"' for name, text in plain.items())
 
 
-def button(facts: str, known: str, source: str, what: str, caption: str) -> str:
-    """A list item to press: an image that shows `what`, and a caption below it.
-
-    `facts` and `known` are attributes, of the item and of the button in it.
-    """
-    return (
-        f'<li {facts}><button type="button" {known}>'
-        f'<img src="{source}" alt="{escape(what)}" decoding="async">'
-        f"<span>{escape(caption)}</span></button></li>"
-    )
-
-
-def choice(label: str, name: str, options: dict[str, str], chosen: str = "") -> str:
-    """A labelled <select>; `options` maps values to what the reader sees."""
-    entries = "".join(
-        f'<option value="{escape(value)}"{" selected" * (value == chosen)}>'
-        f"{escape(text)}</option>"
-        for value, text in options.items()
-    )
-    return f'<label>{escape(label)} <select name="{name}">{entries}</select></label>'
+def any_of(names: Iterable[str]) -> dict[str, str]:
+    """The options of a choice among names, or any."""
+    return {"": "any", **{name: name for name in names}}
 
 
 def check_images(images: Tensor, **others: Sized) -> None:

@@ -6,10 +6,10 @@ from torch import Tensor
 
 from cvlib.explorers.page import (
     Explorer,
-    attributes,
-    button,
+    Item,
+    any_of,
+    as_texts,
     check_images,
-    choice,
     frame,
     thumbnail,
 )
@@ -55,7 +55,13 @@ def results_explorer(
         )
         for index in losses.argsort(descending=True, stable=True).tolist()
     ]
-    return frame("results", "Results explorer", _form(class_names) + _list(items))
+    return frame(
+        "results",
+        "Results explorer",
+        classes=any_of(class_names),
+        orders=ORDERS,
+        items=items,
+    )
 
 
 def _ranked(probabilities: Tensor) -> list[tuple[int, float]]:
@@ -72,39 +78,14 @@ def _item(
     class_names: Sequence[str],
     loss: float,
     name: str,
-) -> str:
+) -> Item:
     best, score = ranked[0]
     verdict = "right" if best == label else "wrong"  # two classes may share a name
     truth, said = class_names[label], class_names[best]
-    facts = attributes(
+    facts = as_texts(
         label=truth, predicted=said, verdict=verdict, score=score, loss=round(loss, 3)
     )
     top = [[class_names[k], percent] for k, percent in ranked]
-    known = attributes(top=top, name=name)
+    known = as_texts(top=top, name=name)
     what = f"Image of {truth}, said {said} {score:.0f} %"
-    facts = f'class="{verdict}" {facts}'
-    return button(facts, known, source, what, f"{said} {score:.0f} %")
-
-
-def _form(class_names: Sequence[str]) -> str:
-    classes = {"": "any", **{name: name for name in class_names}}
-    verdicts = {"": "all", "wrong": "wrong", "right": "right"}
-    number = '<input type="number" name="{}" min="0" max="100" step="5" value="{}">'
-    return (
-        "<form>"
-        + choice("Show", "verdict", verdicts, "wrong")
-        + choice("Truth", "label", classes)
-        + choice("Model said", "predicted", classes)
-        + f"<label>Score from {number.format('low', 0)}</label>"
-        + f"<label>to {number.format('high', 100)} %</label>"
-        + choice("Order", "order", ORDERS)
-        + "</form>"
-    )
-
-
-def _list(items: Sequence[str]) -> str:
-    return (
-        '<p role="status"></p>'
-        f'<ul aria-label="Images">{"".join(items)}</ul>'
-        '<div class="detail" aria-live="polite">Choose an image to see it larger.</div>'
-    )
+    return Item(source, what, f"{said} {score:.0f} %", facts, known, verdict)

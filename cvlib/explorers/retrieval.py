@@ -9,10 +9,10 @@ from torch import Tensor
 
 from cvlib.explorers.page import (
     Explorer,
-    attributes,
-    button,
+    Item,
+    any_of,
+    as_texts,
     check_images,
-    choice,
     frame,
     thumbnail,
 )
@@ -54,7 +54,7 @@ def retrieval_explorer(
     close = similarities.gather(1, torch.from_numpy(order)).tolist()
     items = [
         _item(
-            attributes(index=i, thing=things[i], rank=rank, verdict=_verdict(rank)),
+            as_texts(index=i, thing=things[i], rank=rank, verdict=_verdict(rank)),
             [
                 [other, shown[other], f"{similarity:.2f}", hit]
                 for other, similarity, hit in zip(
@@ -68,9 +68,16 @@ def retrieval_explorer(
         for i, rank in enumerate(ranks)
     ]
     missed = "miss" if max(ranks, default=0) > 1 else ""
-    pictures = "" if gallery is None else _pictures(others, np.unique(order), size)
-    inside = _form(things, missed) + _list(items) + pictures
-    return frame("retrieval", "Retrieval explorer", inside)
+    pictures = [] if gallery is None else np.unique(order).tolist()
+    return frame(
+        "retrieval",
+        "Retrieval explorer",
+        chosen=missed,
+        things=any_of(sorted(set(things))),
+        orders=ORDERS,
+        items=items,
+        pictures={index: thumbnail(others[index], size) for index in pictures},
+    )
 
 
 def _ranking(
@@ -98,39 +105,13 @@ def _verdict(rank: int) -> str:
 
 
 def _item(
-    facts: str, neighbours: list[list[object]], source: str, caption: str, name: str
-) -> str:
-    known = attributes(neighbours=neighbours, name=name)
+    facts: dict[str, str],
+    neighbours: list[list[object]],
+    source: str,
+    caption: str,
+    name: str,
+) -> Item:
     what = f"Query, and where its first match came: {caption}"
-    return button(facts, known, source, what, caption)
-
-
-def _pictures(gallery: Tensor, found: NDArray[np.int64], size: int) -> str:
-    """The images that are anyone's neighbour, once each, for the script to copy."""
-    images = "".join(
-        f'<img src="{thumbnail(gallery[index], size)}" data-index="{index}" alt="">'
-        for index in found.tolist()
-    )
-    return f"<template>{images}</template>"
-
-
-def _form(things: Sequence[str], chosen: str) -> str:
-    choices = {"": "any", **{name: name for name in sorted(set(things))}}
-    verdicts = {"": "all", "miss": "missed", "hit": "match in place 1"}
-    verdicts["alone"] = "without a match"
-    return (
-        "<form>"
-        + choice("Show", "verdict", verdicts, chosen)
-        + choice("Thing", "thing", choices)
-        + choice("Order", "order", ORDERS)
-        + "</form>"
-    )
-
-
-def _list(items: Sequence[str]) -> str:
-    return (
-        '<p role="status"></p>'
-        f'<ul aria-label="Queries">{"".join(items)}</ul>'
-        '<p class="summary" aria-live="polite">Choose a query.</p>'
-        '<div class="detail"></div>'
+    return Item(
+        source, what, caption, facts, as_texts(neighbours=neighbours, name=name)
     )

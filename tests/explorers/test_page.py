@@ -11,15 +11,28 @@ from PIL import Image
 
 from cvlib.explorers.page import (
     Explorer,
-    attributes,
-    button,
+    Item,
+    any_of,
+    as_texts,
     check_images,
-    choice,
     frame,
+    pages,
     thumbnail,
 )
 
 KINDS = ["results", "retrieval"]
+
+
+def filled(macro: str, *given: object) -> str:
+    """What a macro of the shared template makes of these."""
+    call = f'{{% from "page.html.jinja" import {macro} %}}{{{{ {macro}(*given) }}}}'
+    return pages().from_string(call).render(given=given)
+
+
+def empty(kind: str, thing: str = "a") -> Explorer:
+    """An explorer that shows nothing, but offers a choice."""
+    choices = {"classes": any_of([thing]), "things": any_of([thing])}
+    return frame(kind, "Title", items=[], orders={}, **choices)
 
 
 class Reader(HTMLParser):
@@ -45,22 +58,22 @@ def decoded(source: str) -> Image.Image:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_explorer_asks_nothing_of_the_network(kind):
-    html = frame(kind, "Title", "<form></form><ul></ul>").html
+    html = empty(kind).html
     assert "http:" not in html and "https:" not in html and "src=" not in html
     assert html.count("<style>") == html.count("<script>") == 1
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_two_explorers_on_a_page_have_names_of_their_own(kind):
-    one, two = (Reader(frame(kind, "Title", text).html) for text in ("a", "b"))
+    one, two = (Reader(empty(kind, text).html) for text in ("a", "b"))
     assert one.all("section")[0]["id"] != two.all("section")[0]["id"]
     assert one.all("section")[0]["aria-label"] == "Title"
 
 
 def test_a_button_shows_what_it_is_told_and_no_more():
-    html = button('class="miss"', attributes(name="a"), "x.jpg", '"A" & b', "<b>")
-    page = Reader(html)
-    assert page.all("li") == [{"class": "miss"}]
+    item = Item("x.jpg", '"A" & b', "<b>", {"rank": "1"}, {"name": "a"}, "miss")
+    page = Reader(filled("button", item))
+    assert page.all("li") == [{"class": "miss", "data-rank": "1"}]
     assert page.all("button") == [{"type": "button", "data-name": "a"}]
     assert page.all("img")[0]["alt"] == '"A" & b'
     assert not page.all("b")
@@ -90,14 +103,15 @@ def test_a_thumbnail_is_a_small_square_of_bytes_or_of_floats(image):
 
 @given(st.text(), st.lists(st.text()))
 def test_attributes_survive_whatever_they_hold(text, values):
-    tag = Reader(f"<i {attributes(one=text, many=values)}>").all("i")[0]
+    html = filled("data", as_texts(one=text, many=values))
+    tag = Reader(f"<i{html}>").all("i")[0]
     # A browser, as the parser here, makes one line end of two.
     assert tag["data-one"] == text
     assert json.loads(tag["data-many"]) == values
 
 
 def test_a_choice_names_its_options_and_the_chosen_one():
-    html = choice("Which <b>", "name", {"": "any", "a": "A"}, "a")
+    html = filled("choice", "Which <b>", "name", {"": "any", "a": "A"}, "a")
     assert "Which &lt;b&gt;" in html
     options = Reader(html).all("option")
     assert [o["value"] for o in options] == ["", "a"]
