@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from scipy.stats import binom, binomtest, ttest_rel
+from scipy.stats import binom, binomtest, norm, ttest_rel
 
 from cvlib import intervals
 from cvlib.datasets.groups import grouped
@@ -173,6 +173,18 @@ def test_a_difference_of_many_images_is_the_paired_t_tests():
     assert (found.low, found.high) == pytest.approx((low, high), abs=0.003)
     low, high = ttest_rel(after, before).confidence_interval(0.9)
     assert (found.low, found.high) != pytest.approx((low, high), abs=0.003)
+
+
+def test_percentiles_of_few_groups_are_wider_by_students_t():
+    """Ten groups: t is 2.262157 with 9 degrees of freedom, times the root of 10/9."""
+    change = np.random.default_rng(4).normal(size=30)
+    groups = [str(i % 10) for i in range(30)]
+    found = paired_difference(change, np.zeros(30), groups=groups)
+    wider = 1 - 2 * norm.cdf(-2.262157 * math.sqrt(10 / 9))
+    assert wider == pytest.approx(0.9829, abs=1e-4)
+    by_hand = bootstrap_interval(change, groups=groups, confidence=wider)
+    assert (found.low, found.high) == pytest.approx(by_hand, abs=1e-5)
+    assert found.low < bootstrap_interval(change, groups=groups)[0]
 
 
 def test_a_difference_has_a_direction():

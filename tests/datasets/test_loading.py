@@ -426,3 +426,15 @@ def test_the_seed_draws_another_split(tmp_path: Path):
         for n, seed in enumerate((0, 0, 1))
     ]
     assert drawn[0] == drawn[1] != drawn[2]
+
+
+def test_a_split_that_cannot_be_written_beside_the_images_goes_to_the_cache(
+    tmp_path: Path, cache: Path, caplog: pytest.LogCaptureFixture
+):
+    root = folder(tmp_path / "set")
+    (root / "splits.csv").mkdir()
+    (root / "splits.csv/notes.txt").touch()  # so no file can take its place
+    first = splits_of(load(root))
+    assert "could not be written" in caplog.text
+    assert len(list((cache / "splits").glob("set-*.csv"))) == 1
+    assert splits_of(load(root, seed=3)) == first
