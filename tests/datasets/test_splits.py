@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cvlib.datasets.splits import SplitError, assign, read_splits, write_splits
+from cvlib.datasets.splits import (
+    SplitError,
+    assign,
+    check_groups,
+    read_splits,
+    refuse_parted,
+    write_splits,
+)
 from cvlib.samples import ImageSet, Sample
 
 
@@ -150,3 +157,92 @@ def test_a_bad_row_is_named_by_its_line(tmp_path: Path, row: str):
     (tmp_path / "splits.csv").write_text(f"path,split\n{row}\n")
     with pytest.raises(SplitError, match="line 2: wanted a path and one of train"):
         read_splits(images(0), tmp_path / "splits.csv")
+
+
+def told(found: ImageSet, file: Path, text: str) -> str:
+    """What reading the splits in `text` is refused with, from the file's name on."""
+    file.write_text(text, "utf8")
+    with pytest.raises(SplitError) as error:
+        read_splits(found, file)
+    return str(error.value).removeprefix(str(file))
+
+
+def test_what_is_wrong_with_a_file_of_splits_is_told_in_full(tmp_path: Path):
+    found, file = images(0, 0), tmp_path / "splits.csv"
+    assert told(found, file, "path,split\n000.jpg,hold\n") == (
+        ", line 2: wanted a path and one of train, valid, test, got '000.jpg' and "
+        "'hold'"
+    )
+    twice = "path,split\n000.jpg,train\n000.jpg,test\n"
+    assert told(found, file, twice) == ", line 3: '000.jpg' has two splits"
+    assert told(found, file, "path,split\nx/9.jpg,train\n") == (
+        " lists none of the images: wanted paths such as '000.jpg', got 'x/9.jpg'"
+    )
+    file.write_bytes(b"path,split\n\xff.jpg,train\n")
+    with pytest.raises(SplitError, match=r"splits\.csv cannot be read: 'utf-8' codec"):
+        read_splits(found, file)
+
+
+def test_paths_of_windows_are_found(tmp_path: Path):
+    file = tmp_path / "splits.csv"
+    file.write_text("path,split\na\\000.jpg,val\n", "utf8")
+    found = read_splits(images(0, names=["a/000.jpg"]), file)
+    assert [sample.split for sample in found] == ["valid"]
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (["000.jpg", "009.jpg"], "1 of its images are gone and 1 are new"),
+        (["000.jpg"], ""),  # some are gone
+        (["000.jpg", "001.jpg", "009.jpg"], ""),  # some are new
+    ],
+)
+def test_a_folder_that_was_renamed_is_suspected(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, names: list[str], told: str
+):
+    file = tmp_path / "splits.csv"
+    file.write_text("path,split\n000.jpg,train\n001.jpg,test\n", "utf8")
+    read_splits(images(*[0] * len(names), names=names), file)
+    wanted = [f"{file}: {told}; was a folder renamed?"] if told else []
+    assert [record.getMessage() for record in caplog.records] == wanted
+
+
+def test_a_group_that_a_split_parts_is_named_with_its_images():
+    parted = images(0, group="film")
+    parted = replace(
+        parted,
+        samples=(
+            replace(parted[0], split="train"),
+            replace(parted[0], split="test", path=Path("set/a/b.jpg")),
+        ),
+    )
+    with pytest.raises(SplitError) as error:
+        refuse_parted(parted)
+    assert str(error.value) == (
+        "1 groups are parted, such as 'film': it is in train (000.jpg) and test "
+        "(a/b.jpg). Put each group into one split, or do without group_by"
+    )
+
+
+@pytest.mark.parametrize(
+    ("group_by", "split", "said"),
+    [
+        ("x", "train", "group_by puts '000.jpg' into 'new', splits.csv into 'old'"),
+        (None, "", "1 images are new, such as '001.jpg'; splits.csv has groups"),
+    ],
+)
+def test_splits_that_were_drawn_by_other_groups_are_not_drawn_on(group_by, split, said):
+    found = images(0, 0, group="new")
+    kept = replace(
+        found,
+        samples=(
+            replace(found[0], split="train", group="old"),
+            replace(found[1], split=split),
+        ),
+    )
+    with pytest.raises(SplitError) as error:
+        check_groups(found, kept, group_by)
+    wanted = f"{said}: give the group_by it was drawn by, or delete it to draw again"
+    assert str(error.value) == wanted
+    check_groups(kept, kept, None)
