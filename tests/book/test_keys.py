@@ -222,6 +222,8 @@ EDITS = {
     "template": ("classification/new.html.jinja", "x", True),
     "new import": ("classification/evaluate.py", "import cvlib.bookshelf", True),
     "module whose name starts as the engine's": ("bookshelf.py", "# x", True),
+    "import within": ("bookshelf.py", "from cvlib.shelf.top import __doc__", True),
+    "face on the way to a module": ("shelf/__init__.py", "# x", True),
 }
 KEYS = """
 import json, sys
@@ -250,7 +252,9 @@ def keys_after(root: Path, tmp_path_factory) -> dict[str, tuple[str, str]]:
     edit(book / PAGE, "import cvlib\n", "from cvlib.classification import evaluate\n")
     leave_out = shutil.ignore_patterns("*.jpg", "*.png", "__pycache__")
     shutil.copytree(root / "cvlib", folder / "cvlib", ignore=leave_out)
-    (folder / "cvlib" / "bookshelf.py").touch()
+    (folder / "cvlib" / "shelf").mkdir()
+    for name in ("bookshelf.py", "shelf/__init__.py", "shelf/top.py"):
+        (folder / "cvlib" / name).touch()
     edits = json.dumps([edit[:2] for edit in EDITS.values()])
     done = subprocess.run(
         [sys.executable, "-c", KEYS, str(folder), str(book), edits],
