@@ -246,3 +246,20 @@ def test_splits_that_were_drawn_by_other_groups_are_not_drawn_on(group_by, split
     wanted = f"{said}: give the group_by it was drawn by, or delete it to draw again"
     assert str(error.value) == wanted
     check_groups(kept, kept, None)
+
+
+@pytest.mark.parametrize(
+    "columns", ["image,split\n000.jpg,train", "path,part\n000.jpg,x"]
+)
+def test_a_column_that_is_not_there_is_a_bad_row(tmp_path: Path, columns: str):
+    (tmp_path / "splits.csv").write_text(f"{columns}\n", "utf8")
+    with pytest.raises(SplitError, match="wanted a path and one of train"):
+        read_splits(images(0), tmp_path / "splits.csv")
+
+
+def test_groups_of_the_file_are_said_to_be_its_own(tmp_path: Path):
+    file, found = tmp_path / "splits.csv", images(0, group="mug")
+    for group, grouping in (("jar", "as splits.csv says"), ("mug", found.grouping)):
+        file.write_text(f"path,split,group\n000.jpg,train,{group}\n", "utf8")
+        again = read_splits(found, file)
+        assert (again[0].group, again.grouping) == (group, grouping)
