@@ -23,10 +23,9 @@ from typing import Any, Self
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from cvlib.checkpoints import write_tensors
+from cvlib.checkpoints import read_tensors, write_tensors
 from cvlib.search.products import with_room
 
 FORMAT = 1  # of saved files; raise it when their meaning changes
@@ -259,14 +258,7 @@ def _checksum(facts: dict[str, Any], tensors: dict[str, Tensor]) -> str:
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """The header and the tensors of a saved index, both checked."""
-    if not path.is_file():
-        raise FileNotFoundError(f"no saved index at {path}")
-    try:
-        with safe_open(path, framework="pt") as file:
-            facts = json.loads((file.metadata() or {})["cvlib_index"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, KeyError, ValueError) as error:
-        raise ValueError(f"{path} is not an index, or is cut short: {error}") from error
+    facts, tensors = read_tensors(path, "cvlib_index")
     for name, wanted in (("format", FORMAT), ("metric", METRIC)):
         if facts.get(name) != wanted:
             raise ValueError(

@@ -249,9 +249,14 @@ def test_a_damaged_file_is_not_opened(kind, embeddings, ids, tmp_path):
             Index.load(path)
     for part in (whole[:-9], whole[:100], b"", b"not an index"):
         path.write_bytes(part)
-        with pytest.raises(ValueError, match="is not an index, or is cut short"):
+        with pytest.raises(
+            ValueError, match="is not a safetensors file, or is cut short"
+        ):
             Index.load(path)
-    with pytest.raises(FileNotFoundError, match="no saved index"):
+    save_file({"rows": torch.ones(1)}, path, metadata={"cvlib": "{}"})
+    with pytest.raises(ValueError, match="wanted 'cvlib_index' in its header"):
+        Index.load(path)
+    with pytest.raises(FileNotFoundError, match="no file at"):
         Index.load(tmp_path / "nowhere")
 
 
