@@ -8,6 +8,7 @@ draws or counts whole groups, and refuses to speak where there are too few of th
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -15,6 +16,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import beta, binomtest, norm, t
+
+log = logging.getLogger("cvlib")
 
 LEAST_GROUPS = 10  # with fewer, draws of groups are too much alike to say anything
 
@@ -111,6 +114,7 @@ def bootstrap_interval(
     statistic: Callable[[Values], float] = np.mean,
     draws: int = 2000,
     confidence: float = 0.95,
+    bounds: tuple[float, float] | None = None,
 ) -> tuple[float, float]:
     """The interval of a statistic of `values`, [N], one an image or query.
 
@@ -118,12 +122,16 @@ def bootstrap_interval(
     percentiles. With `groups`, a name for each value, whole groups are drawn, the
     cluster bootstrap (Davison & Hinkley, Bootstrap Methods and Their Application, 1997,
     section 3.8). Raises ValueError for other shapes, and for fewer than 10 groups, or
-    values without groups. Used in book/classification/train.
+    values without groups; with `bounds`, the least and the most that the statistic can
+    be, such few give these, which is all that is known, and a warning. Used in
+    book/classification/train.
 
     >>> bootstrap_interval([0.5] * 10)
     (0.5, 0.5)
     """
-    numbers, members = _in_groups(values, groups)
+    numbers, members = _in_groups(values, groups, needed=bounds is None)
+    if bounds and len(members) < LEAST_GROUPS:
+        return bounds
     found = _drawn(numbers, members, statistic, draws)
     low, high = np.quantile(found, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)
@@ -136,6 +144,7 @@ def paired_difference(
     groups: Sequence[str] | None = None,
     draws: int = 2000,
     confidence: float = 0.95,
+    bounds: tuple[float, float] | None = None,
 ) -> Difference:
     """Mean of `values` minus mean of `others`, and the interval of that difference.
 
@@ -145,7 +154,8 @@ def paired_difference(
     drawn, as in `bootstrap_interval`; since draws of few groups vary too little, the
     percentiles are those of Student's t rather than the normal's (T. Hesterberg, "What
     teachers should know about the bootstrap", The American Statistician 69, 2015: the
-    expanded percentile interval). Raises ValueError as `bootstrap_interval` does.
+    expanded percentile interval). `bounds`, as (-1, 1), and errors as in
+    `bootstrap_interval`. Used in book/classification/train.
 
     >>> after, before = [1, 1, 1, 1, 0] * 4, [1, 1, 0, 0, 0] * 4
     >>> gain = paired_difference(after, before)
@@ -157,7 +167,9 @@ def paired_difference(
         raise ValueError(
             f"two values for each image wanted, got {one.shape} and {other.shape}"
         )
-    change, members = _in_groups(one - other, groups)
+    change, members = _in_groups(one - other, groups, needed=bounds is None)
+    if bounds and len(members) < LEAST_GROUPS:
+        return Difference(float(change.mean()), *bounds)
     found = _drawn(change, members, np.mean, draws)
     count = len(members)
     wide = t.ppf((1 - confidence) / 2, count - 1) * np.sqrt(count / (count - 1))
@@ -166,9 +178,9 @@ def paired_difference(
 
 
 def _in_groups(
-    values: ArrayLike, groups: Sequence[str] | None
+    values: ArrayLike, groups: Sequence[str] | None, *, needed: bool = True
 ) -> tuple[Values, list[Places]]:
-    """Numbers, [N], and the places of each group's; refuses too few groups."""
+    """Numbers, [N], and the places of each group's; refuses too few that are needed."""
     numbers = np.asarray(values, dtype=np.float64)
     names = np.arange(len(numbers)) if groups is None else np.asarray(groups)
     if numbers.ndim != 1 or not len(numbers) or len(names) != len(numbers):
@@ -178,7 +190,10 @@ def _in_groups(
         )
     _, group, sizes = np.unique(names, return_inverse=True, return_counts=True)
     if len(sizes) < LEAST_GROUPS:
-        raise ValueError(_too_few(names, groups is None))
+        said = _too_few(names, groups is None)
+        if needed:
+            raise ValueError(said)
+        log.warning("no interval: %s", said)
     order = group.argsort(kind="stable")
     return numbers, np.split(order, sizes.cumsum()[:-1])
 

@@ -264,3 +264,18 @@ def test_the_true_share_exceeds_the_bound_by_groups_at_most_one_time_in_20(
 def test_what_is_no_hit_has_no_bound():
     with pytest.raises(ValueError, match=r"0 or 1, got 0.0 to 2.0"):
         grouped_upper_bound([0, 2] * 10, [str(i) for i in range(20)])
+
+
+def test_few_groups_with_bounds_say_that_nothing_is_known(
+    caplog: pytest.LogCaptureFixture,
+):
+    hits, things = [1, 0, 1, 1], ["a", "a", "b", "c"]
+    assert bootstrap_interval(hits, groups=things, bounds=(0, 1)) == (0, 1)
+    said = paired_difference(hits, [0, 0, 1, 1], groups=things, bounds=(-1, 1))
+    assert said == (0.25, -1, 1) and not said.is_real
+    assert caplog.text.count("10 or more groups wanted, got 3") == 2
+
+
+def test_bounds_change_no_interval_of_groups_enough():
+    hits = [1, 0, 1, 1, 0, 1, 1, 1, 0, 1]
+    assert bootstrap_interval(hits, bounds=(0, 1)) == bootstrap_interval(hits)

@@ -22,11 +22,13 @@ def grouped_interval(
 ) -> tuple[float, float]:
     """The 95 % interval of accuracy when images come in groups, one name an image.
 
-    `labels` and `predicted` are whole numbers, [N]. See
-    `cvlib.intervals.bootstrap_interval`. Used in book/classification/train.
+    `labels` and `predicted` are whole numbers, [N]. Fewer than 10 groups say nothing:
+    0 to 1, with a warning. See `cvlib.intervals.bootstrap_interval`. Used in
+    book/classification/train.
     """
     truth, said = _paired(labels, predicted)
-    return bootstrap_interval(truth == said, groups=groups, draws=draws)
+    right = truth == said
+    return bootstrap_interval(right, groups=groups, draws=draws, bounds=(0.0, 1.0))
 
 
 def recall_per_class(
