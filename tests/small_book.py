@@ -91,6 +91,18 @@ def book(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return write_book(tmp_path)
 
 
+@pytest.fixture(scope="session")
+def run_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for runs that many tests only want to be there."""
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture
+def shared_runs(book: Path, run_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The small book's runs are those of all tests that ask for this."""
+    monkeypatch.setenv("CVLIB_RUNS", str(run_store))
+
+
 def write_book(folder: Path) -> Path:
     """The small book, written to a folder."""
     pages = {"_toc.yml": TOC, "_config.yml": CONFIG, "book/index.md": INDEX}

@@ -32,6 +32,7 @@ def test_bad_input_is_one_line_and_no_traceback(command, arguments, message):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.usefixtures("shared_runs")
 def test_a_run_is_judged_and_saved_with_its_numbers_in_the_text(command, book):
     done = command("run", "part/one", "-o", "out.ipynb")
     assert done.returncode == 0 and "accuracy 0.75, wanted ≥ 0.5: met" in done.stdout
@@ -63,22 +64,26 @@ def test_data_that_is_not_there_is_refused_before_anything_runs(command, book: P
     assert not (book / "_build").exists()
 
 
+@pytest.mark.usefixtures("shared_runs")
 def test_a_missed_bar_is_an_exit_code(command, book: Path):
     edit(book / "book/part/one.md", "at_least: 0.5", "at_least: 0.9")
     done = command("run", "part/one")
     assert done.returncode == 1 and "NOT MET" in done.stdout
 
 
+@pytest.mark.usefixtures("shared_runs")
 def test_bars_do_not_judge_a_readers_own_parameters(command):
     done = command("run", "part/one", "-p", "epochs=0")
     assert done.returncode == 0 and "yours may differ" in done.stdout
 
 
+@pytest.mark.usefixtures("shared_runs")
 def test_sabotage_shows_the_bar_that_fails(command):
     done = command("run", "part/one", "--sabotage")
     assert done.returncode == 0 and "accuracy 0, wanted ≥ 0.5: NOT MET" in done.stdout
 
 
+@pytest.mark.usefixtures("shared_runs")
 def test_sabotage_that_no_bar_notices_is_an_error(command, book: Path):
     edit(book / "book/part/one.md", "at_least: 0.5", "at_least: 0.0")
     done = command("run", "part/one", "--sabotage")
@@ -199,6 +204,7 @@ def test_status_tells_where_the_seconds_of_a_run_went(command):
     assert len(phases) == 3 and abs(whole - sum(phases)) < 0.3, "but for rounding"
 
 
+@pytest.mark.usefixtures("shared_runs")
 def test_calibrating_writes_the_band_beside_the_chapter(command, book: Path):
     done = command("calibrate", "part/one", "--seeds", "3")
     assert done.returncode == 0

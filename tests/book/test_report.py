@@ -28,6 +28,7 @@ def test_every_chapter_has_a_row_whether_or_not_it_was_run(book: Path):
         (timedelta(days=3), "3 d"),
     ],
 )
+@pytest.mark.usefixtures("shared_runs")
 def test_age_is_told_in_one_unit(book: Path, age: timedelta, text: str):
     run = ensure_run(make_job(book, get_chapter(book, "part/one")))
     now = datetime(2026, 11, 23, tzinfo=UTC)

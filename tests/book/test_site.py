@@ -15,7 +15,7 @@ PAGE = "book/part/one.md"
 
 
 @pytest.fixture
-def site(book: Path) -> Site:
+def site(book: Path, shared_runs: None) -> Site:
     for name in ("part/one", "part/two"):
         ensure_run(make_job(book, get_chapter(book, name)))
     return Site(book, "embedded")
