@@ -32,7 +32,7 @@ lint: $(READY)  ## Format, lint and types
 	$(BIN)/mypy
 
 check: lint  ## The fast loop, under a minute: lint and fast tests
-	$(BIN)/pytest -n 2 -m 'not chapter and not site'
+	$(BIN)/pytest -n 2 -m 'not chapter and not site and not slow and not render'
 
 mutate: $(READY)  ## Faults that no test sees, in changed files (ARGS='--all --sample 200')
 	@$(BIN)/pip install --quiet --editable '.[mutate]' --constraint constraints.txt

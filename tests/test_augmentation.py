@@ -1,6 +1,7 @@
 import subprocess
 import sys
 
+import pytest
 import torch
 
 from cvlib.augmentation import augmentation
@@ -37,6 +38,7 @@ def test_crops_are_of_other_places_and_mirrored():
     assert 5 < sum(rising) < 35
 
 
+@pytest.mark.slow
 def test_it_needs_no_training_loop():
     code = "import sys, cvlib.augmentation; print(*sys.modules)"
     loaded = subprocess.check_output([sys.executable, "-c", code], text=True).split()

@@ -44,6 +44,7 @@ def offline(monkeypatch, tmp_path):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PACKAGED)
 def test_a_packaged_network_recognises_photographs_at_its_own_size(name):
     """Its weights have loaded strictly, or they would not have loaded."""
@@ -88,6 +89,7 @@ def test_random_weights_name_no_classes():
     assert backbone.head is None and backbone.class_names == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [
@@ -102,6 +104,7 @@ def test_models_of_both_hubs_lose_their_last_layer(name):
     assert found.shape == (2, backbone.embedding_dim)
 
 
+@pytest.mark.slow
 def test_a_transformer_looks_at_other_sizes_where_it_can():
     backbone = load_backbone("timm/vit_tiny_patch16_224", pretrained=False)
     for size in (96, 224):

@@ -11,6 +11,8 @@ from PIL import Image
 
 from cvlib.cli import ROOMS
 
+pytestmark = pytest.mark.slow  # each test starts the command anew
+
 COMMAND = Path(sys.executable).with_name("cvlib")
 
 # A room that waits, in the place of the doctor; an interrupt is heeded even where a

@@ -75,6 +75,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's allocator is meant")
 def test_memory_is_kept_only_when_asked_for_and_where_the_user_set_nothing():
     def faults(how: str, **own: str) -> int:

@@ -109,6 +109,7 @@ def pictures():
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", pictures())
 def test_an_image_in_any_form_gives_about_the_same(backbone, flower, form):
     """A JPEG is decoded at a smaller scale where its file is at hand."""
@@ -117,6 +118,7 @@ def test_an_image_in_any_form_gives_about_the_same(backbone, flower, form):
     assert float((found @ flower.T).squeeze()) > 0.97
 
 
+@pytest.mark.slow
 def test_a_set_and_its_samples_are_images(backbone, flower):
     samples = tuple(Sample(path, (427, 640)) for path in (FLOWER, CHINA))
     images = ImageSet(PHOTOGRAPHS, "", (), samples)

@@ -30,6 +30,7 @@ def test_no_name_that_is_handed_on_is_the_name_of_a_module(package: str, root: P
     assert not modules & set(faces.origins(package))
 
 
+@pytest.mark.slow
 def test_first_uses_work_as_they_are_typed():
     code = (
         "import cvlib; cvlib.datasets.formats; cvlib.doctor.examine;"

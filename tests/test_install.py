@@ -20,7 +20,8 @@ from PIL import Image
 from cvlib.book.chapters import cell_tags, code_cells, get_chapter
 from cvlib.book.imports import parse_cell
 
-pytestmark = pytest.mark.xdist_group("install")  # one wheel, not one a worker
+# One wheel, not one a worker.
+pytestmark = [pytest.mark.xdist_group("install"), pytest.mark.slow]
 
 # Which extra a place may import from; the longest start of its path decides.
 EXTRAS = {

@@ -207,6 +207,7 @@ def test_other_numbers_of_values_are_no_pairs():
         paired_difference(np.ones(3), np.ones(4))
 
 
+@pytest.mark.slow
 def test_a_difference_is_held_95_times_of_100_when_groups_are_drawn():
     """And far less often when the images of a group are taken for independent."""
     random = np.random.default_rng(0)

@@ -198,6 +198,7 @@ def test_nothing_is_pickled(root: Path):
             assert "weights_only=True" in load, path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "heavy"),
     [

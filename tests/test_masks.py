@@ -48,6 +48,7 @@ def test_what_is_no_polygon_is_an_error(points: list):
         encode_polygons([points], (4, 4))
 
 
+@pytest.mark.slow
 @given(st.integers(1, 90), st.integers(1, 90), st.randoms(use_true_random=False))
 def test_a_code_speaks_of_every_pixel_and_a_cut_one_of_fewer(height, width, chance):
     share = chance.random()

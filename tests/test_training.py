@@ -111,6 +111,7 @@ def train(model, images, labels, loss=None, **options):
     return fit(model, images, labels, loss, **{**settings, **options})
 
 
+@pytest.mark.slow
 @quiet
 def test_each_image_is_changed_anew_in_every_epoch(backbone):
     """Every picture is white, and black where the transform has been at work."""
@@ -141,6 +142,7 @@ def test_a_history_holds_what_was_judged_and_no_loss_of_unused_images(backbone):
     assert set(history[0]) == {"epoch", "phase", "train_loss", "valid_share", "seconds"}
 
 
+@pytest.mark.slow
 @quiet
 @pytest.mark.parametrize("frozen", [0, 1, 2])
 def test_the_first_groups_stay_as_they_were(backbone, frozen):
@@ -156,6 +158,7 @@ def test_the_first_groups_stay_as_they_were(backbone, frozen):
     assert not model.training
 
 
+@pytest.mark.slow
 @quiet
 def test_parameters_of_the_loss_are_trained_too(backbone):
     class Scaled(nn.Module):
@@ -207,6 +210,7 @@ def test_other_numbers_of_labels_are_an_error(backbone):
         train(tiny(backbone), images, torch.zeros(7).long())
 
 
+@pytest.mark.slow
 def test_without_fastai_the_extra_is_named():
     code = "import sys; sys.modules['fastai'] = None; import cvlib.training"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -159,6 +159,7 @@ def test_a_claim_says_what_python_says(a: float, b: float):
     )
 
 
+@pytest.mark.slow
 @given(st.text(max_size=60))
 def test_no_text_does_anything_but_fail_as_a_claim(text: str):
     try:

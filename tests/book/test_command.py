@@ -32,6 +32,7 @@ def test_bad_input_is_one_line_and_no_traceback(command, arguments, message):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("shared_runs")
 def test_a_run_is_judged_and_saved_with_its_numbers_in_the_text(command, book):
     done = command("run", "part/one", "-o", "out.ipynb")
@@ -40,6 +41,7 @@ def test_a_run_is_judged_and_saved_with_its_numbers_in_the_text(command, book):
     assert "It measured 75.0%." in text and "{measured}" not in text
 
 
+@pytest.mark.slow
 def test_a_newcomers_relative_folder_is_found_by_the_chapter(command, book: Path):
     edit(book / "book/part/one.md", 'name = "x"', 'data = "pantry/shelves"')
     count = "import pathlib\nfiles = len(list(pathlib.Path(data).iterdir()))\n"
@@ -64,6 +66,7 @@ def test_data_that_is_not_there_is_refused_before_anything_runs(command, book: P
     assert not (book / "_build").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("shared_runs")
 def test_a_missed_bar_is_an_exit_code(command, book: Path):
     edit(book / "book/part/one.md", "at_least: 0.5", "at_least: 0.9")
@@ -71,18 +74,21 @@ def test_a_missed_bar_is_an_exit_code(command, book: Path):
     assert done.returncode == 1 and "NOT MET" in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("shared_runs")
 def test_bars_do_not_judge_a_readers_own_parameters(command):
     done = command("run", "part/one", "-p", "epochs=0")
     assert done.returncode == 0 and "yours may differ" in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("shared_runs")
 def test_sabotage_shows_the_bar_that_fails(command):
     done = command("run", "part/one", "--sabotage")
     assert done.returncode == 0 and "accuracy 0, wanted ≥ 0.5: NOT MET" in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("shared_runs")
 def test_sabotage_that_no_bar_notices_is_an_error(command, book: Path):
     edit(book / "book/part/one.md", "at_least: 0.5", "at_least: 0.0")
@@ -90,6 +96,7 @@ def test_sabotage_that_no_bar_notices_is_an_error(command, book: Path):
     assert done.returncode == 1 and "yet meets all its bars" in done.stderr
 
 
+@pytest.mark.slow
 def test_status_says_what_was_run_and_what_was_not(command):
     command("run", "part/one")
     lines = command("status", "--profile", "embedded").stdout.splitlines()
@@ -128,6 +135,7 @@ def test_on_a_readers_own_parameters_a_refuted_claim_is_told_and_fails_nothing(
     assert "✗ did not hold here" in (book / "out.ipynb").read_text("utf8")
 
 
+@pytest.mark.slow
 def test_status_lists_claims_and_what_is_outside_its_band(command, book: Path):
     claim(book, "accuracy > 0.9")
     plant_seeds(book, "part/one", 0.75, 0.76)
@@ -138,6 +146,7 @@ def test_status_lists_claims_and_what_is_outside_its_band(command, book: Path):
     assert "part/one 1, 1 at fault" in said, "no seed bears it out"
 
 
+@pytest.mark.slow
 def test_calibration_names_a_claim_that_some_seeds_deny(command, book: Path):
     claim(book, "accuracy > 0.7")
     plant_seeds(book, "part/one", 0.75, 0.65, 0.85)
@@ -156,6 +165,7 @@ def test_calibration_names_a_bar_that_stands_in_the_band(command, book: Path):
     assert done.returncode == 1 and "the bar accuracy ≥ 0.5 has no room" in done.stderr
 
 
+@pytest.mark.slow
 def test_calibration_without_a_name_does_what_is_due_and_says_so(command, book: Path):
     for name in ("part/one", "part/two"):
         plant_seeds(book, name, 0.75, 0.76)
@@ -168,6 +178,7 @@ def test_calibration_without_a_name_does_what_is_due_and_says_so(command, book: 
     assert "calibration is due: part/two" in command("calibrate", "--due").stdout
 
 
+@pytest.mark.slow
 def test_sabotage_runs_what_is_due_and_keeps_what_it_measured(command, book: Path):
     for name in ("part/one", "part/two"):
         plant_run(book, name, {"accuracy": 0.1}, epochs=0)
@@ -188,6 +199,7 @@ def test_sabotage_that_no_bar_notices_is_not_kept(command, book: Path):
     assert not (book / "book/part/one.bands.json").exists()
 
 
+@pytest.mark.slow
 def test_status_tells_where_the_seconds_of_a_run_went(command):
     command("run", "part/one")
     header, line = command("status", "--times").stdout.splitlines()
@@ -204,6 +216,7 @@ def test_status_tells_where_the_seconds_of_a_run_went(command):
     assert len(phases) == 3 and abs(whole - sum(phases)) < 0.3, "but for rounding"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("shared_runs")
 def test_calibrating_writes_the_band_beside_the_chapter(command, book: Path):
     done = command("calibrate", "part/one", "--seeds", "3")
@@ -214,6 +227,7 @@ def test_calibrating_writes_the_band_beside_the_chapter(command, book: Path):
     assert "Expect 75% to 77%." in (book / "out.ipynb").read_text()
 
 
+@pytest.mark.slow
 def test_clean_removes_stale_runs_and_keeps_current_ones(command, book: Path):
     command("run", "part/one")
     command("run", "part/one", "-p", "seed=1")
@@ -221,6 +235,7 @@ def test_clean_removes_stale_runs_and_keeps_current_ones(command, book: Path):
     assert "removed 1 notebooks, kept 0" in command("clean", "--all").stdout
 
 
+@pytest.mark.slow
 def test_list_shows_the_chapters_and_one_chapters_parameters(command):
     assert "part/one  A chapter" in command("list").stdout
     shown = command("list", "part/one").stdout

@@ -18,6 +18,8 @@ from cvlib.book.runs import find_run, make_job
 from cvlib.recording import MIME_TYPE
 from tests.small_book import PAGE, edit, job_of, with_code
 
+pytestmark = pytest.mark.slow  # most tests start a kernel
+
 
 def test_a_run_knows_how_it_was_made(book: Path):
     meta = ensure_run(job_of(book)).meta

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from docutils.core import publish_doctree
 
 from cvlib.book.sphinx import _read_docstring
@@ -44,6 +45,7 @@ def docstrings(path: Path) -> Iterator[tuple[int, list[str]]]:
                 yield getattr(node, "lineno", 1), lines
 
 
+@pytest.mark.slow
 def test_docstrings_are_what_sphinx_can_read(root: Path):
     """It would warn of the others, which fails the site."""
     for path in sources(root):

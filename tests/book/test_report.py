@@ -12,6 +12,7 @@ from cvlib.book.site import Site
 from tests.small_book import edit, plant_run
 
 
+@pytest.mark.slow
 def test_every_chapter_has_a_row_whether_or_not_it_was_run(book: Path):
     ensure_run(make_job(book, get_chapter(book, "part/one")))
     one, two = report(book, ["embedded"])
@@ -20,6 +21,7 @@ def test_every_chapter_has_a_row_whether_or_not_it_was_run(book: Path):
     assert [v.value for v in two.verdicts] == [None]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("age", "text"),
     [

@@ -36,6 +36,7 @@ def clones(book: Path, tmp_path_factory, monkeypatch) -> tuple[Path, Path]:
     return book, write_book(shared / "clone")
 
 
+@pytest.mark.slow
 def test_a_run_is_stored_once_and_found_again(book: Path):
     lines: list[str] = []
     first = ensure_run(job_of(book), progress=lines.append)
@@ -73,6 +74,7 @@ def test_what_one_clone_has_run_another_finds_and_shows(clones: tuple[Path, Path
     assert site.cite("measured", "part/one#accuracy:.1%") == "75.0%"
 
 
+@pytest.mark.slow
 def test_cleaning_removes_what_is_not_kept(book: Path):
     kept, gone = pretend(job_of(book)), pretend(job_of(book, seed=1))
     failed = pretend(job_of(book), partial=True)
@@ -80,6 +82,7 @@ def test_cleaning_removes_what_is_not_kept(book: Path):
     assert kept.exists() and not gone.exists() and not failed.exists()
 
 
+@pytest.mark.slow
 def test_cleaning_a_shared_store_leaves_what_other_clones_may_need(
     clones: tuple[Path, Path], command
 ):

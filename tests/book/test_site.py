@@ -21,6 +21,7 @@ def site(book: Path, shared_runs: None) -> Site:
     return Site(book, "embedded")
 
 
+@pytest.mark.slow
 def test_a_number_is_cited_in_the_format_asked_for(site: Site):
     run = site.run("part/one")
     assert site.cite("measured", "accuracy:.1%", run) == "75.0%"
@@ -30,6 +31,7 @@ def test_a_number_is_cited_in_the_format_asked_for(site: Site):
     assert site.cite("measured", "memory_gb:.1f", run) == gigabytes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "error", "message"),
     [
@@ -44,11 +46,13 @@ def test_what_no_run_recorded_cannot_be_cited(site: Site, text, error, message):
         site.cite("measured", text, run)
 
 
+@pytest.mark.slow
 def test_without_bands_the_one_run_is_cited_and_said_to_be_one(site: Site):
     shown = site.cite("band", "part/one#accuracy:.1%")
     assert shown == "75.0% (one run; other seeds were not tried)"
 
 
+@pytest.mark.slow
 def test_a_metric_that_was_never_calibrated_cannot_be_cited(site: Site):
     chapter = site.chapters["part/one"]
     records = [{"accuracy": 0.7}, {"accuracy": 0.8}]
@@ -58,6 +62,7 @@ def test_a_metric_that_was_never_calibrated_cannot_be_cited(site: Site):
         site.cite("band", "part/one#loss:.1%")
 
 
+@pytest.mark.slow
 def test_a_site_works_out_a_key_and_opens_a_run_once(site: Site, monkeypatch):
     asked: list[str] = []
 
@@ -79,6 +84,7 @@ def test_a_chapter_that_was_not_run_says_how_to_run_it(book: Path):
         Site(book, "photos").run("part/one")
 
 
+@pytest.mark.slow
 def test_outputs_are_shown_only_with_the_code_that_made_them(site: Site, book: Path):
     run, text = site.run("part/one"), (book / PAGE).read_text("utf8")
     shown = show_run(text, run, book / PAGE)
@@ -87,6 +93,7 @@ def test_outputs_are_shown_only_with_the_code_that_made_them(site: Site, book: P
         show_run(text.replace("epochs / 4", "epochs / 5"), run, book / PAGE)
 
 
+@pytest.mark.slow
 def test_an_export_shows_changed_parameters_behind_the_defaults(book: Path):
     run = ensure_run(make_job(book, get_chapter(book, "part/one"), "photos"))
     cells = export_run(Site(book, "photos"), run).cells
@@ -96,6 +103,7 @@ def test_an_export_shows_changed_parameters_behind_the_defaults(book: Path):
     assert any(s.startswith("It measured 100.0%.") for s in sources)
 
 
+@pytest.mark.slow
 def test_an_export_names_what_a_chapter_that_was_not_run_would_say(book: Path):
     edit(book / PAGE, "It measured", "Like {measured}`part/two#accuracy:.1%`, it got")
     run = ensure_run(make_job(book, get_chapter(book, "part/one")))

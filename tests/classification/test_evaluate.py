@@ -141,6 +141,7 @@ def test_average_precisions_equal_scikit_learns(drawn):
             assert math.isnan(value)
 
 
+@pytest.mark.slow
 @given(TAGS)
 def test_no_other_threshold_between_two_scores_is_better(drawn):
     truth, scores = torch.tensor(drawn[0]), torch.tensor(drawn[2]) / 8
@@ -151,6 +152,7 @@ def test_no_other_threshold_between_two_scores_is_better(drawn):
             assert best[tag] >= f1(truth, scores >= middle)[tag] - 1e-6
 
 
+@pytest.mark.slow
 @given(TAGS)
 def test_no_other_shared_threshold_has_a_better_mean(drawn):
     truth, scores = torch.tensor(drawn[0]), torch.tensor(drawn[2]) / 8
@@ -261,6 +263,7 @@ def test_shapes_that_do_not_fit_are_named():
         evaluate.calibration_bins(torch.zeros(2), torch.zeros(3))
 
 
+@pytest.mark.slow
 def test_grad_cam_equals_captums():
     from captum.attr import LayerGradCam
 

@@ -44,6 +44,7 @@ def test_the_groups_run_from_stem_to_head_and_cover_everything_once(model):
     assert len(everything) == len(set(everything)) == len(list(model.parameters()))
 
 
+@pytest.mark.slow
 def test_a_head_fitted_on_embeddings_gives_the_same_answers_inside():
     backbone = load_backbone()
     images = torch.rand(12, 3, 64, 64)

@@ -7,6 +7,7 @@ from cvlib.classification.model import build_classifier
 from cvlib.classification.train import fit
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_fine_tuning_learns_two_colours_and_leaves_the_early_layers():
     images = torch.randint(0, 60, (64, 3, 64, 64), dtype=torch.uint8)
@@ -31,6 +32,7 @@ def test_fine_tuning_learns_two_colours_and_leaves_the_early_layers():
         assert (model(images).argmax(dim=1) == labels).float().mean() > 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_from_scratch_nothing_is_frozen():
     images = torch.randint(0, 255, (8, 3, 32, 32), dtype=torch.uint8)
@@ -51,6 +53,7 @@ def test_from_scratch_nothing_is_frozen():
     assert not torch.equal(statistics, model.features.bn1.running_mean)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("given", [True, False])
 def test_augmentation_is_applied_the_default_too(monkeypatch, given):

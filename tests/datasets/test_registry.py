@@ -37,11 +37,13 @@ manifests = st.lists(
 ).map(dict)
 
 
+@pytest.mark.slow
 @given(manifests)
 def test_a_manifest_survives_writing_and_reading(manifest: dict[str, str]) -> None:
     assert parse_manifest(format_manifest(manifest)) == manifest
 
 
+@pytest.mark.slow
 @given(manifests)
 def test_the_order_of_files_does_not_change_the_digest(
     manifest: dict[str, str],

@@ -36,6 +36,7 @@ def test_errors_give_exit_code_one_and_a_table(leaky: Path):
     assert "read as classes" in found.output
 
 
+@pytest.mark.slow
 def test_good_data_gives_exit_code_nought():
     found = run("pantry/products")
     assert found.exit_code == 0

@@ -169,6 +169,7 @@ def test_no_folder_is_an_error(tmp_path: Path):
         examine(image_file(tmp_path / "a.jpg"))
 
 
+@pytest.mark.slow
 def test_a_name_is_the_data_set_as_load_has_it(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(fetch("pantry/products").parents[1])
     report = examine("pantry/products")
@@ -202,6 +203,7 @@ def test_an_empty_mask_is_noted(tmp_path: Path):
     assert {"mask-empty", "box-duplicate"} <= set(kinds(root))
 
 
+@pytest.mark.slow
 def test_deep_finds_labels_that_were_exchanged(tmp_path: Path):
     root = photographs(tmp_path, 30, ("bowl", "glass_bottle"))
     moved = sorted((root / "train" / "bowl").iterdir())[::6]

@@ -198,6 +198,7 @@ def test_a_file_that_exists_is_not_made_again(tmp_path: Path):
     assert target.read_bytes() == b"kept"
 
 
+@pytest.mark.slow
 @pytest.mark.render
 @pytest.mark.parametrize("name", ["bowl-11-03", "carton-07-00"])
 def test_rendering_again_gives_the_shipped_image(name: str, tmp_path: Path):

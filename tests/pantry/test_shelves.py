@@ -139,6 +139,7 @@ def test_an_empty_scene_has_things_but_no_products():
     assert any(thing.name for thing in scene.stage)
 
 
+@pytest.mark.slow
 @pytest.mark.render
 @pytest.mark.parametrize("shot", [SHOTS[4], SHOTS[SHELVES["train"] + 61]], ids=str)
 def test_rendering_a_scene_again_gives_the_same_masks(
@@ -156,6 +157,7 @@ def test_rendering_a_scene_again_gives_the_same_masks(
         }
 
 
+@pytest.mark.slow
 @pytest.mark.render
 def test_rendering_a_picture_again_gives_the_same_picture(tmp_path: Path):
     shot = SHOTS[-1]
@@ -166,6 +168,7 @@ def test_rendering_a_picture_again_gives_the_same_picture(tmp_path: Path):
     assert difference.mean() < 1
 
 
+@pytest.mark.slow
 def test_what_nobody_could_see_is_dropped():
     scene = arrangements.shelf_scene("train", 0)
     settled = truth.settle(scene)

@@ -19,6 +19,7 @@ def test_what_approximate_indexes_return_is_compared_exactly(kind, embeddings, i
     assert torch.allclose(similarities, exact, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_approximate_indexes_find_nearly_all(embeddings, ids):
     wanted = best(embeddings, embeddings, 10)
     for index in (HNSWIndex(DIM), IVFPQIndex(DIM, lists=8, probes=4)):
@@ -56,6 +57,7 @@ def test_product_quantisation_says_how_much_it_needs(embeddings, ids):
     assert len(index) == COUNT
 
 
+@pytest.mark.slow
 def test_faiss_is_imported_only_for_approximate_search():
     code = """
 import sys, torch
@@ -83,6 +85,7 @@ print(index.search(rows[:1], k=1)[1].item())
 """
 
 
+@pytest.mark.slow
 def test_it_works_beside_pytorch_metric_learning():
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", BESIDE_METRIC_LEARNING],

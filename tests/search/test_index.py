@@ -318,6 +318,7 @@ def test_a_crash_while_saving_leaves_the_old_index(
     assert [p.name for p in tmp_path.iterdir()] == ["gallery.index"]
 
 
+@pytest.mark.slow
 def test_being_killed_while_saving_leaves_the_old_index(embeddings, ids, tmp_path):
     path = filled(ExactIndex, embeddings, ids).save(tmp_path / "gallery.index")
     code = """

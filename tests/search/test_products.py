@@ -176,6 +176,7 @@ def test_what_is_unproven_is_tried_with_four_times_the_candidates_first(monkeypa
     assert amounts == [50, 200]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("copies", "unproven"), [(50, 0), (3000, 200)])
 def test_only_unproven_answers_are_searched_again(copies, unproven, monkeypatch):
     """Of 50 near-copies all are candidates; of 3,000 too few for any proof."""
@@ -217,6 +218,7 @@ def test_what_is_left_out_is_not_found():
     assert torch.equal(codes.nearest(rows[:30], left, 5)[1], wanted)
 
 
+@pytest.mark.slow
 def test_codes_are_for_processors_whose_8_bit_products_are_right():
     code = "from cvlib.search.products import codes_are_fast as f; print(f())"
     environment = {**os.environ, "ONEDNN_MAX_CPU_ISA": "AVX2"}

@@ -65,6 +65,7 @@ def test_ranks_and_precisions_equal_a_sort_by_hand_also_with_ties(search):
         assert precision == pytest.approx(np.mean(shares))
 
 
+@pytest.mark.slow
 @given(searches(tied=False))
 def test_without_ties_precision_is_scikit_learns(search):
     found, query_labels, gallery_labels = search
@@ -77,6 +78,7 @@ def test_without_ties_precision_is_scikit_learns(search):
             assert ours == pytest.approx(theirs)
 
 
+@pytest.mark.slow
 @given(searches())
 def test_with_ties_precision_is_scikit_learns_once_matches_step_back(search):
     # scikit-learn takes tied images as one step. Moving each match back by less than
@@ -113,6 +115,7 @@ def test_a_single_match_ranks_where_scikit_learn_covers_it_also_with_ties(search
         assert precision == pytest.approx(theirs)
 
 
+@pytest.mark.slow
 @given(searches(), st.integers(1, 12))
 def test_recall_and_median_count_queries_that_have_a_match(search, k):
     found, query_labels, gallery_labels = search
@@ -275,6 +278,7 @@ def reranked_by_the_paper(plain, k1, k2, weight):
     return final
 
 
+@pytest.mark.slow
 @given(st.integers(0, 10**6), st.integers(2, 6), st.integers(1, 3))
 def test_reranking_follows_the_papers_definition(seed, k1, k2):
     generator = torch.Generator().manual_seed(seed)

@@ -27,12 +27,14 @@ def bytes_of(count):
     return torch.randint(256, (count, 3, 64, 64), dtype=torch.uint8)
 
 
+@pytest.mark.slow
 def test_embeddings_have_the_asked_length_and_lie_on_the_unit_sphere(short):
     found = embed(short, bytes_of(3), batch_size=2)
     assert found.shape == (3, 16) and found.dtype == torch.float32
     assert torch.allclose(found.norm(dim=1), torch.ones(3))
 
 
+@pytest.mark.slow
 def test_without_a_projection_they_are_the_backbones_own(backbone):
     images = bytes_of(3)
     model = build_embedder(backbone)
@@ -40,17 +42,20 @@ def test_without_a_projection_they_are_the_backbones_own(backbone):
     assert model.embedding_dim == backbone.embedding_dim
 
 
+@pytest.mark.slow
 def test_bytes_and_floats_give_the_same_embedding(short):
     images = bytes_of(2)
     assert torch.allclose(embed(short, images), embed(short, images / 255), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_an_embedding_does_not_depend_on_the_batch_it_came_in(short):
     images = bytes_of(5)
     one_by_one = embed(short, images, batch_size=1)
     assert torch.allclose(embed(short, images), one_by_one, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_nothing_drops_out_even_after_training_mode(short):
     images = bytes_of(2)
     first = embed(short.train(), images)

@@ -28,6 +28,7 @@ def embedder(dim=None):
     return build_embedder(load_backbone(), dim=dim, image_size=64)
 
 
+@pytest.mark.slow
 def test_training_brings_unseen_images_of_a_thing_together():
     images, labels = coloured(128)
     others, theirs = coloured(48)
@@ -54,6 +55,7 @@ def test_training_brings_unseen_images_of_a_thing_together():
     assert not model.training
 
 
+@pytest.mark.slow
 def test_the_projection_and_the_centres_are_trained_too():
     images, labels = coloured(16)
     model = embedder(dim=8)
@@ -64,6 +66,7 @@ def test_the_projection_and_the_centres_are_trained_too():
     assert not torch.equal(centres, loss.W)
 
 
+@pytest.mark.slow
 def test_a_loss_on_pairs_trains_with_several_images_of_each_thing():
     images, labels = coloured(16)
     seen = []
@@ -121,6 +124,7 @@ def test_a_number_without_images_is_an_error(labels):
         softmax_loss(torch.randn(len(labels), 3), torch.tensor(labels).long())
 
 
+@pytest.mark.slow
 def test_searching_does_not_load_what_only_training_needs():
     code = "import sys, cvlib.similarity.model; print(*sys.modules)"
     done = subprocess.run(

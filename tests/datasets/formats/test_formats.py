@@ -35,6 +35,7 @@ def test_boxes_survive_the_way_there_and_back_to_coco(through: str, drawn: dict)
         assert_same_boxes(before, formats.read(back))
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(drawn=DRAWN)
 def test_masks_survive_coco_exactly_and_yolo_as_outlines(drawn: dict):
