@@ -269,13 +269,13 @@ def _print_claims(claims: list[Checked]) -> list[str]:
 
 def _calibrate(site: Site, name: str, seeds: int) -> list[str]:
     """Measure one chapter's bands, write and print them; return what is at fault."""
-    chapter = site.chapter(name)
+    chapter, key = site.chapter(name), site.jobs[name].key  # as it is before the runs
     overrides = [{"seed": seed} for seed in range(seeds)]
     jobs = [make_job(site.root, chapter, site.profile, o) for o in overrides]
     # One at a time: two at once would slow each other, and seconds have a band too.
     records = [run.record for run in _run_all(jobs, workers=1)]
     ledger = read_ledger(chapter.path, site.profile)
-    ledger = ledger.calibrated(site.jobs[name].key, records)
+    ledger = ledger.calibrated(key, records)
     path = write_ledger(chapter.path, site.profile, ledger)
     table = Table("metric", "low", "median", "high", box=None)
     for metric, band in ledger.bands.items():

@@ -23,7 +23,7 @@ import yaml
 from cvlib.book import RunError
 from cvlib.book.chapters import code_cells
 from cvlib.book.imports import parse_cell
-from cvlib.book.keys import device_of, tracked_versions
+from cvlib.book.keys import device_of, source_digests, tracked_versions
 from cvlib.book.machine import describe_machine, find_gpu
 from cvlib.book.runs import Job, Run, find_run, locked
 from cvlib.recording import MIME_TYPE
@@ -131,7 +131,9 @@ def _make_folder(job: Job) -> None:
 
 def _execute(job: Job, threads: int, progress: Progress, stop: Any) -> Run:
     started, clock = datetime.now(UTC), time.monotonic()
+    _check_sources(job)
     memory = _run_papermill(job, _environment(job, threads), progress, stop)
+    _check_sources(job)
     meta = {
         "started": started.isoformat(timespec="seconds"),
         "seconds": time.monotonic() - clock,
@@ -141,6 +143,24 @@ def _execute(job: Job, threads: int, progress: Progress, stop: Any) -> Run:
     run = _finish(job, meta)
     progress(f"ran in {run.meta['seconds']:.0f} s, {run.meta['memory_mb']:.0f} MB")
     return run
+
+
+def _check_sources(job: Job) -> None:
+    """RunError when `cvlib` was edited since the key was worked out: it is not of it.
+
+    The kernel imports what stands on the disk, and a run of other sources would be
+    shown, and judged, as one of these for as long as the store lasts.
+    """
+    now = source_digests(job.chapter)
+    if now == job.sources:
+        return
+    job.partial.unlink(missing_ok=True)
+    changed = sorted(m for m, digest in now.items() if job.sources.get(m) != digest)
+    changed += sorted(job.sources.keys() - now.keys())
+    raise RunError(
+        f"{job.chapter.name}: {', '.join(changed)} changed since this command began, "
+        "so the run is not kept; run it again"
+    )
 
 
 def _run_papermill(

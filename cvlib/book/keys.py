@@ -74,7 +74,7 @@ def run_key(
     parts = {
         "cells": [[c.source, cell_tags(c)] for c in code_cells(chapter.notebook)],
         "parameters": parameters,
-        "sources": {m: _digest(p) for m, p in reachable_sources(chapter).items()},
+        "sources": source_digests(chapter),
         "data": {n: data_digest(v) for n, v in parameters.items() if names_data(n, v)},
         "versions": tracked_versions(),
         "device": device,
@@ -82,6 +82,11 @@ def run_key(
     }
     text = json.dumps(parts, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def source_digests(chapter: Chapter) -> dict[str, str]:
+    """Module → hash of its source, as it stands now, of `reachable_sources`."""
+    return {m: _digest(p) for m, p in reachable_sources(chapter).items()}
 
 
 def reachable_sources(chapter: Chapter) -> dict[str, Path]:

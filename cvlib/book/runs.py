@@ -23,7 +23,7 @@ import nbformat
 from filelock import FileLock, Timeout
 
 from cvlib.book.chapters import Chapter, Profile
-from cvlib.book.keys import device_of, run_key
+from cvlib.book.keys import device_of, run_key, source_digests
 from cvlib.book.overrides import with_places
 
 
@@ -59,8 +59,14 @@ class Job:
     store: Path
 
     @cached_property
+    def sources(self) -> dict[str, str]:
+        """The `cvlib` sources that the key stands for, as they were at that time."""
+        return source_digests(self.chapter)
+
+    @cached_property
     def key(self) -> str:
         """The hash that names this exact version."""
+        _ = self.sources  # first: one that is written in between then counts as changed
         device = device_of(self.profile)
         return run_key(self.chapter, self.parameters, device=device)
 

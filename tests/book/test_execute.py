@@ -67,6 +67,17 @@ def test_a_kernel_that_dies_is_told_from_an_error(book: Path):
         ensure_run(with_code(book, "os.kill(os.getpid(), 9)"))
 
 
+@pytest.mark.parametrize("when", ["before", "during"])
+def test_a_run_of_sources_edited_meanwhile_is_not_kept(book: Path, monkeypatch, when):
+    job = job_of(book)
+    now = iter([job.sources] * (when == "during") + [job.sources | {"cvlib": "new"}])
+    assert job.key
+    monkeypatch.setattr("cvlib.book.execute.source_digests", lambda chapter: next(now))
+    with pytest.raises(RunError, match="cvlib changed since this command began"):
+        ensure_run(job)
+    assert find_run(job) is None and not job.partial.exists()
+
+
 def test_the_gpu_profile_fails_without_a_device(book: Path, monkeypatch):
     monkeypatch.setattr("cvlib.book.machine.find_gpu", lambda: "")
     job = make_job(book, get_chapter(book, "part/one"), "gpu")
