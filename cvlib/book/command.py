@@ -88,7 +88,7 @@ def run_chapter(
     refuted = (
         [] if sabotage else _print_claims(site.check_claims(job.chapter.name, run))
     )
-    _print_verdicts(job, run, refuted, sabotage=sabotage, own=bool(overrides))
+    _print_verdicts(job, run, refuted, sabotage=sabotage, own=site.is_own(run))
 
 
 @app.command("calibrate")
@@ -112,7 +112,7 @@ def calibrate(
     faults = []
     for name in names:
         try:
-            faults += _calibrate(site, name, seeds)
+            faults += calibrate_one(site, name, seeds)
         except RunError as error:
             faults.append(str(error))
     if faults:
@@ -267,7 +267,7 @@ def _print_claims(claims: list[Checked]) -> list[str]:
     return [claim.fault for claim in claims if claim.fault]
 
 
-def _calibrate(site: Site, name: str, seeds: int) -> list[str]:
+def calibrate_one(site: Site, name: str, seeds: int) -> list[str]:
     """Measure one chapter's bands, write and print them; return what is at fault."""
     chapter, key = site.chapter(name), site.jobs[name].key  # as it is before the runs
     overrides = [{"seed": seed} for seed in range(seeds)]

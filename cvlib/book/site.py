@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -95,7 +96,9 @@ class Site:
 
     def is_own(self, run: Run) -> bool:
         """Whether a run is a reader's, of other parameters than the book's."""
-        return run.meta["parameters"] != self.jobs[run.meta["chapter"]].parameters
+        ours = self.jobs[run.meta["chapter"]].parameters
+        # A notebook's JSON gives a tuple back as a list.
+        return bool(run.meta["parameters"] != json.loads(json.dumps(ours)))
 
     def strays(self, run: Run) -> list[Stray]:
         """The metrics of the book's own run that are outside their bands."""

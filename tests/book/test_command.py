@@ -4,6 +4,10 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from cvlib.book.command import calibrate_one
+from cvlib.book.ledger import read_ledger
+from cvlib.book.runs import Job, Run, make_job
+from cvlib.book.site import Site
 from tests.small_book import edit, plant_run
 
 
@@ -82,6 +86,29 @@ def test_bars_do_not_judge_a_readers_own_parameters(command):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("shared_runs")
+def test_bars_judge_what_a_reader_sets_to_the_books_own_value(command, book: Path):
+    edit(book / "book/part/one.md", "at_least: 0.5", "at_least: 0.9")
+    done = command("run", "part/one", "-p", "epochs=3")
+    assert done.returncode == 1 and "misses 1 of its bars" in done.stderr
+
+
+def test_a_calibration_is_of_what_stood_before_its_runs(book: Path, monkeypatch):
+    site = Site(book, "embedded")
+    before = make_job(book, site.chapter("part/one")).key
+    runs = [
+        plant_run(book, "part/one", {"accuracy": 0.7}, seed=seed) for seed in (0, 1)
+    ]
+
+    def edited_meanwhile(jobs: list[Job], workers: int) -> list[Run]:
+        monkeypatch.setenv("CVLIB_DEVICE", "another")  # another key
+        return runs
+
+    monkeypatch.setattr("cvlib.book.command._run_all", edited_meanwhile)
+    calibrate_one(site, "part/one", 2)
+    assert read_ledger(site.chapter("part/one").path, "embedded").key == before
+
+
 @pytest.mark.usefixtures("shared_runs")
 def test_sabotage_shows_the_bar_that_fails(command):
     done = command("run", "part/one", "--sabotage")

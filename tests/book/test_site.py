@@ -289,6 +289,14 @@ def test_of_a_readers_own_run_nothing_is_at_fault(book: Path):
     assert "{claim}" not in text
 
 
+def test_a_run_of_a_tuple_is_the_books_own(book: Path):
+    edit(book / PAGE, "rate = 0.1", "rate = 0.1\nsizes = (1, 2)")
+    claimed(book, "accuracy > 0.6")
+    run = plant_run(book, "part/one", {"accuracy": 0.1})
+    (checked,) = Site(book, "embedded").check_claims("part/one", run)
+    assert not checked.own and checked.fault
+
+
 def test_a_claim_on_a_page_that_was_not_run_is_not_checked_here(book: Path):
     claimed(book, "accuracy > part/two#accuracy")
     run = plant_run(book, "part/one", {"accuracy": 0.7})
