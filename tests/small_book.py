@@ -125,7 +125,7 @@ def command(book: Path) -> RunCommand:
             capture_output=True,
             text=True,
             env=None,
-            timeout=120,
+            timeout=600,
         )
 
     return run

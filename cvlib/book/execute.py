@@ -250,7 +250,7 @@ def _watch(
         if done != (done := count.look()):
             progress(f"cell {done} of {cells}")
         try:
-            child.wait(0.5)  # adding up memory takes some of the processor
+            child.wait(1)  # adding up memory takes some of the processor
         except subprocess.TimeoutExpired:
             continue
     return peak

@@ -149,7 +149,7 @@ def test_an_interrupt_leaves_no_half_written_run_and_no_kernel(book: Path, how):
     )
     kernel = wait_for_number(book / "pid")
     process.send_signal(how)
-    _, said = process.communicate(timeout=120)
+    _, said = process.communicate(timeout=600)
     assert process.returncode == 130 and "no half-written run" in said
     assert not psutil.pid_exists(kernel)
     assert not list(book.glob("_build/runs/**/*.ipynb"))

@@ -222,7 +222,7 @@ def test_what_a_killed_process_leaves_is_never_used_and_removed(
     tiny: Remote, server: Server, tmp_path: Path, mode: str
 ) -> None:
     with start(tmp_path, server, mode) as child:
-        child.communicate(timeout=120)
+        child.communicate(timeout=600)
     assert child.returncode == -9
     unfinished = [contents(place) for place in finished(tmp_path / "cache")]
     assert unfinished == ([FILES] if mode == "dies before the folder's stamp" else [])
@@ -239,7 +239,7 @@ def test_two_processes_at_once_download_each_file_once(
             assert child.stdout
             assert child.stdout.readline() == "ready\n"
         server.gate.set()
-        answers = {child.communicate(timeout=120)[0] for child in (one, two)}
+        answers = {child.communicate(timeout=600)[0] for child in (one, two)}
     assert one.returncode == two.returncode == 0
     assert answers == {f"{fetch(NAME)}\n"}
     assert sorted(server.requests) == sorted(server.files)
