@@ -3,7 +3,9 @@
 import json
 import os
 import shutil
+import sys
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,9 @@ import pytest
 from PIL import Image, ImageEnhance
 
 from cvlib.datasets import DatasetError, fetch, formats, load
+from cvlib.datasets.problems import Problem
 from cvlib.doctor import examine
+from cvlib.doctor.files import THUMB, Facts
 from cvlib.masks import encode_masks
 from cvlib.samples import ImageSet, Sample
 from tests.datasets.formats.sets import SIZE, boxed, image_file
@@ -306,3 +310,261 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path):
     os.mkfifo(root / "train" / "can" / "pipe.jpg")
     (root / "train" / "can" / "link.jpg").symlink_to("pipe.jpg")
     assert examine(root).images == 8
+
+
+ROOM = sys.modules["cvlib.doctor.examine"]  # the package's name is the function's
+
+
+def told(root: Path, *wanted: str) -> list[tuple[str, str, set[str], str]]:
+    """Kind, severity, files and message of the problems of some kinds."""
+    return [
+        (p.kind, p.severity, {x.relative_to(root).as_posix() for x in p.paths}, m)
+        for p in examine(root).problems
+        for m in [p.message.replace(str(root), "ROOT")]
+        if p.kind in wanted
+    ]
+
+
+def test_copies_are_told_with_what_they_spoil(tmp_path: Path):
+    root = photographs(tmp_path, 5)
+    can, mug = root / "train/can", root / "train/mug"
+    first, second, third, fourth, _ = sorted(can.iterdir())
+    shutil.copyfile(first, root / "test/can/leak.jpg")
+    shutil.copyfile(second, mug / "lie.jpg")
+    shutil.copyfile(third, can / "again.jpg")
+    Image.open(fourth).resize((130, 130)).save(can / "small.jpg")
+    kinds = ("conflicting", "across-splits", "exact", "near")
+    assert told(root, *(f"duplicate-{kind}" for kind in kinds)) == [
+        (
+            "duplicate-across-splits",
+            "error",
+            {f"train/can/{first.name}", "test/can/leak.jpg"},
+            "2 files show the same bytes, in test and train",
+        ),
+        (
+            "duplicate-conflicting",
+            "error",
+            {f"train/can/{second.name}", "train/mug/lie.jpg"},
+            "2 files show the same bytes under different labels: can, mug",
+        ),
+        (
+            "duplicate-exact",
+            "warning",
+            {f"train/can/{third.name}", "train/can/again.jpg"},
+            "2 files show the same bytes",
+        ),
+        (
+            "duplicate-near",
+            "warning",
+            {f"train/can/{fourth.name}", "train/can/small.jpg"},
+            "2 files show the same picture",
+        ),
+    ]
+
+
+def test_copies_that_spoil_two_things_are_told_twice(tmp_path: Path):
+    root = photographs(tmp_path, 2)
+    first = min((root / "train/can").iterdir())
+    shutil.copyfile(first, root / "test/mug/both.jpg")
+    found = [kind for kind, *_ in told(root, "duplicate-exact", *SPOILING)]
+    assert found == sorted(SPOILING)
+
+
+SPOILING = ("duplicate-conflicting", "duplicate-across-splits")
+
+
+def test_copies_of_images_that_nothing_describes_are_copies(tmp_path: Path):
+    for name in "ab":
+        image_file(tmp_path / f"{name}.jpg")
+    assert told(tmp_path, "duplicate-exact") == [
+        (
+            "duplicate-exact",
+            "warning",
+            {"a.jpg", "b.jpg"},
+            "2 files show the same bytes",
+        )
+    ]
+
+
+def test_several_tags_of_copies_are_all_named():
+    samples = [
+        Sample(Path(f"{name}.jpg"), SIZE, np.array(own))
+        for name, own in (("a", [0, 1]), ("b", [0]))
+    ]
+    (problem,) = ROOM._told(
+        "duplicate-exact", "2 files", [s.path for s in samples], samples, ("mug", "jar")
+    )
+    assert problem.message == "2 files under different labels: mug, mug jar"
+    assert problem.paths == (Path("a.jpg"), Path("b.jpg"))
+
+
+def test_what_is_not_read_is_told_by_its_cause(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    root = tmp_path / "set"
+    for name in ("a/phone.HEIC", "a/.hidden.heic", ".hidden/phone.heic", "a/b/raw.nef"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"x")
+    (root / "closed").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (root / "linked").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    scandir = os.scandir
+
+    def guarded(path: str) -> object:
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", guarded)
+    said = "is in a format that Pillow or torchvision do not read everywhere; store it "
+    link = "is a linked folder; links to folders are not followed"
+    assert told(root, "not-read") == [
+        ("not-read", "error", {"closed"}, "cannot be opened: Permission denied"),
+        ("not-read", "warning", {"a/b/raw.nef"}, f"{said}as JPEG or PNG"),
+        ("not-read", "warning", {"a/phone.HEIC"}, f"{said}as JPEG or PNG"),
+        ("not-read", "warning", {"linked"}, link),
+    ]
+
+
+def test_what_is_no_set_is_told_by_its_cause(tmp_path: Path):
+    ((_, severity, paths, said),) = told(tmp_path, "nothing-read")
+    assert (severity, paths, said) == ("error", {"."}, "holds no image")
+    ((_, severity, paths, said),) = told(tmp_path, "unrecognised")
+    assert (severity, paths) == ("error", {"."})
+    assert said.startswith("is read as images without annotations: ")
+    assert "\n" not in said
+    lonely = image_file(tmp_path / "a.jpg")
+    with pytest.raises(DatasetError) as error:
+        examine(lonely)
+    assert str(error.value) == (
+        f"{lonely} is one image; wanted a folder, an annotation file or the name of "
+        "a data set"
+    )
+
+
+def test_a_bad_file_of_splits_is_an_error_and_the_rest_is_examined(tmp_path: Path):
+    root = photographs(tmp_path, 2) / "train"
+    (root / "splits.csv").write_text("path,split\na.jpg,holdout\n")
+    report = examine(root)
+    (problem,) = [p for p in report.problems if p.kind == "splits-unreadable"]
+    assert problem.paths == (root / "splits.csv",)
+    assert problem.severity == "error"
+    assert "line 2: wanted a path and one of train, valid, test" in problem.message
+    assert (report.format, report.images, report.objects) == ("classes", 4, 4)
+
+
+def test_errors_come_first_and_each_fault_once():
+    def one(kind: str, name: str, severity: str = "error", **more: object) -> Problem:
+        return Problem(kind, (Path(name),), "said", severity, **more)
+
+    first, last = one("b", "1.jpg"), one("a", "1.jpg", "warning")
+    given = [last, one("b", "2.jpg"), first, one("c", "0.jpg"), last, first]
+    assert ROOM._sorted(given) == (
+        first,
+        one("b", "2.jpg"),
+        one("c", "0.jpg"),
+        last,
+    )
+    other = replace(first, message="another")
+    boxes = [one("b", "1.jpg", index=number) for number in (0, 1)]
+    assert len(ROOM._sorted([first, other, *boxes, boxes[0]])) == 4
+
+
+def test_a_message_that_is_not_utf8_can_be_printed():
+    problem = Problem("a", (Path("a.jpg"),), os.fsdecode(b"caf\xe9"))
+    (found,) = ROOM._sorted([problem])
+    assert found.message == r"caf\udce9"
+
+
+@pytest.mark.parametrize(
+    ("asked", "cores", "wanted"), [(3, 8, 3), (None, 8, 8), (None, None, 1)]
+)
+def test_threads_are_one_a_core_unless_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked, cores, wanted
+):
+    seen, look = [], ROOM.look_at_all
+
+    def look_at_all(paths: list[Path], *, workers: int) -> object:
+        seen.append(workers)
+        return look(paths, workers=1)
+
+    monkeypatch.setattr(ROOM, "look_at_all", look_at_all)
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    examine(image_file(tmp_path / "a.jpg").parent, workers=asked)
+    assert seen == [wanted]
+
+
+@pytest.mark.parametrize(
+    ("progress", "terminal", "shown"),
+    [(True, True, True), (True, False, False), (False, True, False)],
+)
+def test_a_bar_is_shown_where_it_is_asked_for_and_seen(
+    tmp_path: Path, monkeypatch, capsys, progress, terminal, shown
+):
+    monkeypatch.setenv("TTY_COMPATIBLE", str(int(terminal)))
+    monkeypatch.setenv("COLUMNS", "80")
+    image_file(tmp_path / "a.jpg")
+    assert examine(tmp_path, progress=progress).images == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert ("Looking" in err and "100%" in err) is shown
+    assert shown or err == ""
+
+
+def test_the_report_says_what_was_read_and_how_long_it_took(tmp_path: Path):
+    report = examine(photographs(tmp_path, 2))
+    assert (report.root, report.images, report.objects) == (tmp_path, 8, 8)
+    assert report.found is not None and len(report.found) == 8
+    assert 0 < report.seconds < 60
+
+
+def test_a_file_that_cannot_be_decoded_is_named_once(tmp_path: Path):
+    root = photographs(tmp_path, 3)
+    first, second, _ = sorted((root / "train/can").iterdir())
+    first.write_bytes(b"no image")
+    Image.open(second).resize((20, 20)).save(second)
+    assert told(root, "unreadable", "tiny") == [
+        (
+            "unreadable",
+            "error",
+            {f"train/can/{first.name}"},
+            "is no image that can be read",
+        ),
+        (
+            "tiny",
+            "warning",
+            {f"train/can/{second.name}"},
+            "is 20 × 20 pixels, too small to show much",
+        ),
+    ]
+
+
+def test_deep_judges_what_can_be_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    root = photographs(tmp_path, 2)
+    broken = min((root / "train/can").iterdir())
+    broken.write_bytes(b"no image")
+    asked, suspect = [], Problem("label-suspect", (root,), "odd", "warning")
+
+    def suspect_labels(found: ImageSet, unread: set[Path]) -> list[Problem]:
+        asked.append((len(found), unread))
+        return [suspect]
+
+    monkeypatch.setattr(ROOM.labels, "suspect_labels", suspect_labels)
+    assert suspect not in examine(root).problems
+    assert suspect in examine(root, deep=True).problems
+    assert asked == [(8, {broken})]
+
+
+def test_copies_are_known_by_bytes_and_by_looks():
+    """Facts alone, of a set that says nothing about them."""
+    thumb = np.random.default_rng(0).integers(0, 200, (THUMB, THUMB)).astype(np.uint8)
+    facts = [Facts(Path(n), digest=d, thumb=thumb) for n, d in ("ax", "bx", "cy")]
+    assert list(ROOM._copies(facts, None)) == [
+        Problem(f"duplicate-{kind}", paths, f"2 files show the same {what}", "warning")
+        for kind, what, paths in (
+            ("exact", "bytes", (Path("a"), Path("b"))),
+            ("near", "picture", (Path("a"), Path("c"))),
+        )
+    ]
