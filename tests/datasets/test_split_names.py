@@ -27,6 +27,8 @@ def test_all_splits_of_a_path_come_in_order():
     [
         ("instances_val2017", "valid"),
         ("my_val", "valid"),
+        ("my_other_val", "valid"),
+        ("val_of_mine", ""),
         ("notes", ""),
         ("test", "test"),
     ],

@@ -1,5 +1,7 @@
 """Splits: stratified, by group, and written down."""
 
+import hashlib
+import os
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -263,3 +265,152 @@ def test_groups_of_the_file_are_said_to_be_its_own(tmp_path: Path):
         file.write_text(f"path,split,group\n000.jpg,train,{group}\n", "utf8")
         again = read_splits(found, file)
         assert (again[0].group, again.grouping) == (group, grouping)
+
+
+def test_the_order_of_the_draw_is_that_of_a_checksum():
+    """Of four things two are left to teach: the last two go where nothing is yet."""
+    names = ["a", "b", "c", "d"]
+    for seed in (0, 7):
+        order = sorted(
+            names, key=lambda n: hashlib.sha256(f"{seed}/{n}".encode()).hexdigest()
+        )
+        found = images(0, 0, 0, 0)
+        samples = zip(found, names, strict=True)
+        found = found.having(replace(one, group=name) for one, name in samples)
+        drawn = {s.group: s.split for s in assign(found, seed=seed)}
+        assert [drawn[name] for name in order] == ["train", "train", "valid", "test"]
+
+
+def test_a_group_whose_name_is_not_utf8_is_drawn():
+    odd = images(0, 0, 0, names=[os.fsdecode(b"caf\xe9.jpg"), "b.jpg", "c.jpg"])
+    assert {s.split for s in assign(odd)} == {"train", "valid", "test"}
+
+
+def test_a_group_of_several_classes_counts_for_the_one_of_fewest_images():
+    """Class 1 has two images: each split that lacks it comes before class 0's needs."""
+    samples = [
+        Sample(Path("set") / f"{i}.jpg", (4, 4), np.array(own))
+        for i, own in enumerate([[0, 1], [0, 1], *[[0]] * 18])
+    ]
+    found = ImageSet(Path("set"), "tags", ("a", "b"), tuple(samples))
+    drawn = assign(found, fractions=(0.5, 0, 0.5)).samples
+    assert sorted(s.split for s in drawn[:2]) == ["test", "train"]
+    assert Counter(s.split for s in drawn) == {"train": 10, "test": 10}
+
+
+def test_a_share_of_nought_gets_nothing_and_a_rounded_sum_is_no_fault():
+    found = counts(assign(images(*[0] * 10), fractions=(0.9, 0, 0.1)))
+    assert found == {("train", 0): 9, ("test", 0): 1}
+    assert len(assign(images(0, 0, 0), fractions=(0.1, 0.2, 0.7 + 1e-9))) == 3
+    for wrong in ((0.7, 0.15, 0.14), (0.25, 0.25, 0.25, 0.25), (0.6, 0.6, -0.2)):
+        with pytest.raises(SplitError) as error:
+            assign(images(0, 0, 0), fractions=wrong)
+        said = f"fractions must be three shares that sum to 1: {wrong}"
+        assert str(error.value) == said
+
+
+def test_too_few_groups_are_told_with_what_would_be_empty():
+    with pytest.raises(SplitError) as error:
+        assign(images(0, 0))
+    assert str(error.value) == (
+        "2 groups are too few for train, valid, test: test would be empty; add images, "
+        "or split them yourself"
+    )
+    with pytest.raises(SplitError, match=r"1 groups .* train, valid: valid would be"):
+        assign(images(0), fractions=(0.5, 0.5, 0))
+
+
+def test_what_is_there_already_counts_towards_the_shares():
+    """Of ten, two are in test: of the other eight seven teach and one decides."""
+    found = images(*[0] * 10)
+    first = [replace(s, split="test") for s in found.samples[:2]]
+    drawn = assign(found.having([*first, *found.samples[2:]]))
+    assert Counter(s.split for s in drawn) == {"train": 7, "valid": 1, "test": 2}
+    assert [s.split for s in drawn[:2]] == ["test", "test"]
+
+
+def test_a_table_of_splits_in_full(tmp_path: Path):
+    found = images(0, 0, names=["a/x.jpg", "b, c.jpg"])
+    found = found.having(
+        [
+            replace(found[0], split="valid", group="film"),
+            replace(found[1], split="train"),
+        ]
+    )
+    write_splits(found, tmp_path / "splits.csv")
+    assert (tmp_path / "splits.csv").read_bytes() == (
+        b'path,split,group\na/x.jpg,valid,film\n"b, c.jpg",train,\n'
+    )
+
+
+def test_a_name_that_no_list_can_hold_is_named(tmp_path: Path):
+    odd = os.fsdecode(b"caf\xe9.jpg")
+    found = images(0, 0, 0, names=["кружка.jpg", odd, "c.jpg"], split="train")
+    with pytest.raises(SplitError) as error:
+        write_splits(found, tmp_path / "splits.csv")
+    assert str(error.value) == (
+        r"'set/caf\udce9.jpg': its name is not UTF-8, so no list can hold it; rename it"
+    )
+    assert not (tmp_path / "splits.csv").exists()
+
+
+def read(tmp_path: Path, text: str, found: ImageSet) -> list[tuple[str, str]]:
+    """Split and group of each image, as a file with this text gives them."""
+    (tmp_path / "splits.csv").write_text(text, "utf8")
+    return [(s.split, s.group) for s in read_splits(found, tmp_path / "splits.csv")]
+
+
+def test_rows_are_read_as_people_and_spreadsheets_write_them(tmp_path: Path):
+    found = images(0, 0, 0, group="own")
+    text = "\ufeffpath;split;group\n./000.jpg; val ;film\n 001.jpg ;test;\n"
+    assert read(tmp_path, text, found) == [
+        ("valid", "film"),
+        ("test", "own"),
+        ("", "own"),
+    ]
+    text = "path,split\n000.jpg,train\n000.jpg,train\n"  # twice, and the same
+    assert read(tmp_path, text, found)[0] == ("train", "own")
+
+
+def test_a_file_of_no_rows_and_a_set_of_no_images_go_together_with_any(tmp_path: Path):
+    assert read(tmp_path, "path,split\n", images(0)) == [("", "")]
+    assert read(tmp_path, "path,split\nx.jpg,train\n", images()) == []
+    with pytest.raises(SplitError, match=r"splits\.csv cannot be read: .*No such file"):
+        read_splits(images(0), tmp_path / "none" / "splits.csv")
+
+
+def test_how_many_images_are_gone_and_new_is_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    """Five rows, of which two are images; of the four images two have none."""
+    rows = "".join(f"{name}.jpg,train\n" for name in ("000", "001", "x", "y", "z"))
+    read(tmp_path, f"path,split\n{rows}", images(0, 0, 0, 0))
+    (record,) = caplog.records
+    assert "3 of its images are gone and 2 are new" in record.getMessage()
+
+
+def test_groups_are_checked_only_where_more_is_to_be_drawn():
+    found = images(0, 0, group="new")
+    written = [replace(s, split="train", group="old") for s in found]
+    kept = found.having(written)
+    check_groups(found, kept, None)  # nothing is new: the file's groups hold
+    with pytest.raises(SplitError, match=r"group_by puts '000\.jpg' into 'new'"):
+        check_groups(found, kept, "x")
+    again = found.having([replace(found[0], split="train"), found[1]])
+    check_groups(found, again, "x")  # one is new, of the same groups
+    parted = [replace(found[0], split="train"), replace(found[1], split="test")]
+    with pytest.raises(SplitError, match="1 groups are parted, such as 'new'"):
+        check_groups(found, found.having(parted), "x")
+    check_groups(found, found.having(parted), None)
+
+
+def test_an_image_that_is_new_has_no_group_to_differ_by():
+    """The second image is new: that the file puts it nowhere is no other group."""
+    found = images(0, 0, group="new")
+    kept = found.having([replace(found[0], split="train"), replace(found[1], group="")])
+    check_groups(found, kept, None)
+
+
+def test_groups_that_are_whole_are_not_refused():
+    refuse_parted(images(0, 0, group="film", split="train"))
+    refuse_parted(images(0, 0, split="train"))

@@ -28,3 +28,33 @@ def test_empty_rows_are_passed_over_and_short_ones_filled():
 
 def test_a_text_without_a_header_has_no_rows():
     assert list(rows_of("")) == [] and columns_of("") == []
+
+
+def test_the_header_alone_says_what_parts_the_columns():
+    text = "path;split, if any;\na,b,c.jpg;train\n"
+    assert list(rows_of(text)) == [(2, {"path": "a,b,c.jpg", "split, if any": "train"})]
+
+
+def test_cells_beyond_the_header_and_columns_without_a_name_are_left_out():
+    rows = list(rows_of("path,,split\na.jpg,1,train,more\n"))
+    assert rows == [(2, {"path": "a.jpg", "split": "train"})]
+    assert columns_of("path,,split") == ["path", "split"]
+
+
+def test_lines_are_counted_in_the_file_and_breaks_in_cells_kept():
+    rows = list(rows_of('path,split\n"a\r\nb.jpg",train\n\nc.jpg,test\n'))
+    assert rows == [
+        (3, {"path": "a\r\nb.jpg", "split": "train"}),
+        (5, {"path": "c.jpg", "split": "test"}),
+    ]
+
+
+def test_of_two_names_for_one_thing_the_first_counts_and_blanks_do_not():
+    assert columns_of(" File , Name,Label,Is_Valid,GROUP") == [
+        "file",
+        "Name",
+        "label",
+        "is_valid",
+        "group",
+    ]
+    assert columns_of("Filename,name") == ["Filename", "name"]

@@ -2,12 +2,13 @@
 
 import subprocess
 import sys
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
 import torch
 
-from cvlib.search import HNSWIndex, IVFPQIndex
+from cvlib.search import HNSWIndex, Index, IVFPQIndex, approximate
 from tests.search.galleries import COUNT, DIM, KINDS, best, filled, noise
 
 
@@ -123,3 +124,130 @@ def test_without_faiss_it_is_said_what_to_install(monkeypatch):
     wanted = r"^approximate search needs FAISS: pip install 'cvlib-book\[search\]'$"
     with pytest.raises(ModuleNotFoundError, match=wanted):
         HNSWIndex(2).add(torch.eye(2))
+
+
+def test_rows_are_of_unit_length_within_a_hundredth():
+    for length, kept in ((1.009, True), (0.991, True), (1.02, False), (0.98, False)):
+        index = HNSWIndex(2)
+        rows = torch.tensor([[1.0, 0.0], [0.0, length]])
+        if kept:
+            index.add(rows)
+        else:
+            with pytest.raises(ValueError) as error:
+                index.add(rows)
+            low, high = sorted((1, length))
+            assert str(error.value) == (
+                "embeddings must be of unit length for an approximate index, got "
+                f"lengths from {low} to {high}"
+            )
+
+
+@pytest.fixture
+def faiss(monkeypatch: pytest.MonkeyPatch) -> MagicMock:
+    """FAISS as something that only notes what it is asked for."""
+    noted = MagicMock()
+    monkeypatch.setattr(approximate, "_faiss", lambda: noted)
+    return noted
+
+
+@pytest.mark.parametrize(
+    ("rows", "given", "lists"),
+    [
+        (256, None, 6),  # 39 rows a list, where there are few
+        (40_000, None, 800),  # four times the root, where there are many
+        (300, 7, 7),
+        (300, 400, 300),  # no more lists than rows
+    ],
+)
+def test_lists_are_as_many_as_the_first_rows_fill(faiss, rows, given, lists):
+    IVFPQIndex(16, lists=given)._build(torch.zeros(rows, 16))
+    (_, dim, made, _, bits) = faiss.IndexIVFPQ.call_args.args
+    assert (dim, made, bits) == (16, lists, 8)
+    faiss.IndexFlatL2.assert_called_once_with(16)
+
+
+@pytest.mark.parametrize(
+    ("dim", "parts"), [(7, 1), (8, 2), (16, 2), (20, 2), (72, 9), (128, 16)]
+)
+def test_a_part_of_a_code_stands_for_about_eight_numbers(faiss, dim, parts):
+    """As many parts as divide the numbers, at most one more than eighths of them."""
+    IVFPQIndex(dim)._build(torch.zeros(256, dim))
+    assert faiss.IndexIVFPQ.call_args.args[3] == parts
+
+
+def test_training_looks_at_64_rows_a_list_in_10_rounds(faiss):
+    made = IVFPQIndex(16)._build(torch.zeros(256, 16))
+    assert made is faiss.IndexIVFPQ.return_value
+    assert (made.cp.max_points_per_centroid, made.cp.niter) == (64, 10)
+    assert made.cp.min_points_per_centroid == 1
+    assert made.pq.cp.min_points_per_centroid == 1
+    (rows,) = made.train.call_args.args
+    assert rows.shape == (256, 16)
+
+
+def test_a_graph_is_built_with_its_settings(faiss):
+    made = HNSWIndex(16, links=5, ef_construction=7)._build(torch.zeros(1, 16))
+    half = faiss.ScalarQuantizer.QT_fp16
+    faiss.IndexHNSWSQ.assert_called_once_with(16, half, 5)
+    assert made.hnsw.efConstruction == 7 and made.is_trained is True
+
+
+def test_settings_come_back_as_they_were_given():
+    assert IVFPQIndex(8, lists=3, probes=4, rerank=5)._settings() == {
+        "lists": 3,
+        "probes": 4,
+        "rerank": 5,
+    }
+    assert IVFPQIndex(8)._settings() == {"lists": None, "probes": 16, "rerank": 20}
+
+
+def test_more_candidates_are_compared_than_are_wanted(monkeypatch, embeddings, ids):
+    """Twice as many of a graph, `rerank` times as many of codes; all, if there are."""
+    seen, compare = [], approximate.compare
+
+    def noted(queries, rows, candidates, k):
+        seen.append(candidates.shape[1])
+        return compare(queries, rows, candidates, k)
+
+    monkeypatch.setattr(approximate, "compare", noted)
+    for index in (HNSWIndex(DIM), IVFPQIndex(DIM, rerank=3)):
+        index.add(embeddings, ids)
+        for k in (5, 400):
+            index.search(embeddings[:2], k)
+    assert seen == [10, COUNT, 15, COUNT]
+
+
+def test_what_is_found_is_not_searched_again_and_what_is_short_is(
+    monkeypatch, embeddings, ids
+):
+    again, plain = [], approximate.nearest_rows
+
+    def noted(queries, rows, k):
+        again.append((len(queries), len(rows), k))
+        return plain(queries, rows, k)
+
+    monkeypatch.setattr(approximate, "nearest_rows", noted)
+    index = IVFPQIndex(DIM, lists=30, probes=1)
+    index.add(embeddings, ids)
+    assert index.search(embeddings[:2], 1)[1][:, 0].tolist() == ids[:2].tolist()
+    assert again == []  # the first row is a find like others
+    index.remove(ids[:100])
+    similarities, found = index.search(embeddings[:3], 300)
+    assert again == [(3, 500, 300)]  # a list holds about twenty
+    wanted = best(embeddings[:3], embeddings[100:], 300)
+    assert ((found - ids[0]) // 7 - 100).tolist() == wanted.tolist()
+    exact = embeddings[:3].double() @ embeddings[100:].double().T
+    assert torch.allclose(
+        similarities.double(), exact.sort(descending=True)[0][:, :300]
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS[1:])
+def test_a_loaded_index_is_not_built_again(
+    kind, embeddings, ids, tmp_path, monkeypatch
+):
+    path = filled(kind, embeddings, ids).save(tmp_path / "gallery.index")
+    monkeypatch.setattr(kind, "_build", lambda *_: pytest.fail("built"))
+    again = Index.load(path)
+    again.add(embeddings[:1], [1])
+    assert again.search(embeddings[5:6], 1)[1].tolist() == [[int(ids[5])]]

@@ -337,3 +337,89 @@ index.save(sys.argv[1])
     done = subprocess.run([sys.executable, "-c", code, str(path)], check=False)
     assert done.returncode == 9
     assert len(ExactIndex.load(path)) == COUNT
+
+
+def refusal(call: object, *given: object) -> str:
+    """What a call is refused with, in full."""
+    with pytest.raises(ValueError) as error:
+        call(*given)
+    return str(error.value)
+
+
+def test_what_is_refused_is_told_in_full():
+    index = ExactIndex(2)
+    eye = np.eye(2)
+    assert refusal(ExactIndex, 0) == "dim must be at least 1, got 0"
+    assert refusal(index.search, eye, 1) == "the index is empty: add embeddings first"
+    index.add(eye, [3, 4])
+    assert refusal(index.add, eye, [1]) == "2 embeddings came with 1 ids"
+    assert refusal(index.add, eye, [4, 5]) == "already in the index: ids 4"
+    assert refusal(index.add, eye, [7, 7]) == "ids given more than once: 7"
+    said = "embeddings must be [N, 2], got (2, 1)"
+    assert refusal(index.add, eye[:, :1]) == said
+    said = "embeddings must be finite numbers, got NaN or infinity"
+    for odd in (np.nan, np.inf, -np.inf):
+        assert refusal(index.add, [[0, odd]]) == said
+    said = "ids must be integers, [N], got float64 (2,)"
+    assert refusal(index.add, eye, [0.5, 1.0]) == said
+    said = "ids must be integers, [N], got int64 (1, 2)"
+    assert refusal(index.add, eye, np.array([[1, 2]])) == said
+    said = "ids must fit into int64, got 9223372036854775808"
+    assert refusal(index.add, eye[:1], np.array([2**63], np.uint64)) == said
+    said = "not in the index: ids 8; nothing removed"
+    assert refusal(index.remove, [3, 8]) == said
+    said = "k must be between 1 and the 2 embeddings in the index, got 3"
+    assert refusal(index.search, eye, 3) == said
+    assert index.ids.tolist() == [3, 4]
+
+
+def test_what_is_no_fault_is_let_through():
+    index = ExactIndex(2)
+    index.add([[1, 0], [0, 1]], np.array([2**63 - 1, 5], np.uint64))
+    index.remove([])
+    assert index.ids.tolist() == [2**63 - 1, 5]
+    similarities, found = index.search(torch.eye(2, requires_grad=True), 1)
+    assert found.tolist() == [[2**63 - 1], [5]]
+    assert not similarities.requires_grad
+
+
+def test_an_index_says_what_it_holds():
+    index = ExactIndex(2)
+    index.add(torch.ones(1234, 2))
+    assert repr(index) == "ExactIndex(1,234 embeddings of 2 numbers)"
+
+
+def rewritten(path: Path, **changes: object) -> Path:
+    """The file with its header in another order, and with these changes."""
+    with safe_open(path, framework="pt") as file:
+        facts = json.loads(file.metadata()["cvlib_index"])
+        tensors = {key: file.get_tensor(key).clone() for key in file.keys()}  # noqa: SIM118
+    facts = dict(reversed((facts | changes).items()))
+    save_file(tensors, path, metadata={"cvlib_index": json.dumps(facts)})
+    return path
+
+
+def test_the_order_of_a_header_does_not_matter(embeddings, ids, tmp_path):
+    path = filled(HNSWIndex, embeddings, ids).save(tmp_path / "gallery.index")
+    assert len(Index.load(rewritten(path))) == COUNT
+
+
+def test_why_a_file_is_not_opened_is_told_in_full(embeddings, ids, tmp_path):
+    path = filled(ExactIndex, embeddings, ids).save(tmp_path / "gallery.index")
+    assert refusal(HNSWIndex.load, path) == (
+        f"{path} holds a ExactIndex, wanted HNSWIndex"
+    )
+    said = f"{path} is damaged: its contents do not match its checksum"
+    assert refusal(Index.load, rewritten(path, dim=3)) == said
+    said = f"{path} has metric 'euclidean', this version reads 'inner product'"
+    assert refusal(Index.load, rewritten(path, metric="euclidean")) == said
+    said = f"{path} has format 2, this version reads 1"
+    assert refusal(Index.load, rewritten(path, format=2)) == said
+
+    class Mine(ExactIndex):
+        pass
+
+    filled(Mine, embeddings, ids).save(path)
+    assert refusal(Index.load, path) == (
+        f"{path} holds a Mine, wanted ExactIndex or HNSWIndex or IVFPQIndex"
+    )

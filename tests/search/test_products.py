@@ -231,3 +231,142 @@ def test_codes_are_for_processors_whose_8_bit_products_are_right():
 def test_an_older_torch_does_without_codes(monkeypatch):
     monkeypatch.delattr(torch.cpu, "get_capabilities")
     assert codes_are_fast.__wrapped__() is False
+
+
+def test_room_is_made_by_doubling_and_only_where_it_is_wanted():
+    rows = torch.arange(8.0).reshape(4, 2)
+    assert products.with_room(rows, 2, 4) is rows
+    for used, total, room in ((3, 5, 6), (3, 9, 9), (4, 8, 8)):
+        larger = products.with_room(rows, used, total)
+        assert larger.shape == (room, 2) and larger.dtype == rows.dtype
+        assert larger[:used].tolist() == rows[:used].tolist()
+
+
+def test_pieces_have_the_size_asked_for_and_are_put_together_again():
+    rows = torch.arange(5)
+    assert [piece.tolist() for piece in products.split(rows, 2)] == [
+        [0, 1],
+        [2, 3],
+        [4],
+    ]
+    assert products.split(rows[:0], 2) == []
+    parts = [(torch.ones(n, 3), torch.ones(n, 3, dtype=torch.int64)) for n in (2, 1)]
+    values, places = products.stacked(parts, 3)
+    assert values.shape == places.shape == (3, 3)
+    values, places = products.stacked([], 3)
+    assert values.shape == places.shape == (0, 3)
+    assert (values.dtype, places.dtype) == (torch.float32, torch.int64)
+
+
+def test_rounding_by_hand():
+    """In steps of 2: 3 and −4 move by 1 and 0; what is beyond ±254 is cut off."""
+    turned = torch.tensor([[3.0, -4.0], [300.0, -300.0]])
+    codes, moved, length = products._rounded(turned, 2.0)
+    assert codes.tolist() == [[2, -2], [127, -127]]
+    assert codes.dtype == torch.int8
+    assert moved.tolist() == pytest.approx([1, 46 * 2**0.5])
+    assert length.tolist() == pytest.approx([(16 + 16) ** 0.5, 254 * 2**0.5])
+
+
+def test_the_best_of_forty_by_hand():
+    """Two groups of sixteen, 0, 2, … and 1, 3, …, and a rest of eight."""
+    for top in (0, 1, 30, 31, 32, 39):
+        scores = torch.zeros(1, 40)
+        scores[0, top] = 2
+        values, places = products._top(scores, 1)
+        assert (values.tolist(), places.tolist()) == ([[2]], [[top]])
+    values, places = products._top(torch.arange(3.0)[None], 5)
+    assert (values.tolist(), places.tolist()) == ([[2, 1, 0]], [[2, 1, 0]])
+
+
+def test_a_single_query_is_doubled_and_few_are_turned_round(monkeypatch):
+    shapes, multiply = [], torch.mm
+
+    def noted(a, b, **more):
+        shapes.append((tuple(a.shape), tuple(b.shape)))
+        return multiply(a, b, **more)
+
+    monkeypatch.setattr(torch, "mm", noted)
+    monkeypatch.setattr(products, "FEW", 3)
+    for count in (1, 2, 3):
+        nearest_rows(noise(count, 5), noise(9, 5), 1)
+    assert shapes == [((9, 5), (5, 2)), ((9, 5), (5, 2)), ((3, 5), (5, 9))]
+
+
+@pytest.mark.parametrize(
+    ("queries", "rows", "numbers"), [(3, 8, 24), (1, 8, 16), (9, 8, 32), (3, 99, 30)]
+)
+def test_scores_take_the_memory_of_one_block(monkeypatch, queries, rows, numbers):
+    """Of four queries and ten rows at once; a single query counts as two."""
+    sizes, empty = [], torch.empty
+
+    def noted(*size, **more):
+        sizes.append(size)
+        return empty(*size, **more)
+
+    monkeypatch.setattr(products, "QUERY_BLOCK", 4)
+    monkeypatch.setattr(products, "ROW_BLOCK", 10)
+    monkeypatch.setattr(torch, "empty", noted)
+    nearest_rows(noise(queries, 5), noise(rows, 5), 1)
+    assert sizes[0] == (numbers,)
+
+
+def test_small_galleries_have_no_codes(monkeypatch):
+    """Here 4 rows a candidate and 64 candidates: 256 rows are worth it."""
+    monkeypatch.setattr(products, "SPARSE", 4)
+    for rows, encoded in ((255, 0), (256, 256)):
+        codes = Codes(40)
+        codes.follow(noise(rows, 40))
+        assert codes._count == encoded
+
+
+@pytest.mark.usefixtures("always_codes")
+def test_larger_rows_that_come_later_are_the_measure_of_all():
+    """As if all had come at once."""
+    rows = noise(900, 40)
+    rows[400:] *= 3
+    late, fresh = Codes(40), Codes(40)
+    late.follow(rows[:400])
+    late.follow(rows)
+    fresh.follow(rows)
+    assert (late._count, fresh._count) == (900, 900)
+    assert torch.equal(late._codes[:900], fresh._codes[:900])
+    facts = [(c._most, c._off, c._length) for c in (late, fresh)]
+    assert facts[0] == pytest.approx(facts[1])
+    largest = float((rows @ late._turn).abs().max())
+    assert late._most == pytest.approx(1.1 * largest)
+
+
+@pytest.mark.parametrize(
+    ("dim", "k", "amounts"),
+    [(64, 10, [256, 1024]), (512, 100, [400, 1600]), (1024, 2, [64, 256])],
+)
+def test_how_many_candidates_are_tried(monkeypatch, dim, k, amounts):
+    """Four times `k`, 64, or as many as have 16,384 numbers; then four times those."""
+    seen, codes, rows = [], Codes(dim), torch.ones(3, dim)
+    monkeypatch.setattr(codes, "_nearest", lambda *given: seen.append(given[-1]))
+    codes._count, codes._most = 3, 1.0
+    codes.nearest(rows, rows, k)
+    codes._most = 0.0  # all rows nought
+    codes.nearest(rows, rows, k)
+    codes._count, codes._most = 2, 1.0  # a row that nobody encoded
+    codes.nearest(rows, rows, k)
+    assert seen == [amounts, [], []]
+
+
+@pytest.mark.usefixtures("always_codes")
+def test_what_is_kept_of_the_codes_is_in_its_order():
+    codes, rows = Codes(40), noise(900, 40)
+    codes.follow(rows)
+    whole, chosen = codes._codes.clone(), torch.arange(900) % 3 == 1
+    codes.keep(chosen)
+    assert codes._count == 300 and torch.equal(codes._codes, whole[1:900:3])
+    codes.clear()
+    assert codes._count == 0
+
+
+def test_a_rotation_changes_no_length_and_is_always_the_same():
+    turn = Codes(40)._turn
+    assert torch.equal(turn, Codes(40)._turn)
+    assert torch.allclose(turn @ turn.T, torch.eye(40), atol=1e-5)
+    assert turn.abs().max() < 0.9  # and turns
