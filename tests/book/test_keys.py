@@ -1,6 +1,7 @@
 """A key changes with whatever may change a number, and with nothing else."""
 
 import ast
+import hashlib
 import importlib.metadata
 import json
 import os
@@ -13,12 +14,15 @@ from pathlib import Path
 
 import pytest
 
+from cvlib.book import keys
 from cvlib.book.chapters import code_cells, find_chapters, get_chapter
 from cvlib.book.imports import parse_cell
 from cvlib.book.keys import (
     TRACKED_PACKAGES,
     TRACKED_VARIABLES,
     data_digest,
+    device_of,
+    names_data,
     reachable_sources,
     run_key,
     tracked_versions,
@@ -203,6 +207,95 @@ def test_a_registered_name_wins_over_a_folder_that_is_called_so(tmp_path, monkey
     assert data_digest("clothing") == set_of_the_name != data_digest("./clothing")
 
 
+def test_a_file_of_another_size_is_read_again_though_its_time_is_the_same(tmp_path):
+    file, digests = tmp_path / "labels.json", []
+    for text in ("[1]", "[12]"):
+        file.write_text(text)
+        os.utime(file, ns=(1, 1))
+        digests.append(data_digest(str(file)))
+    assert digests[0] == hashlib.sha256(b"[1]").hexdigest()
+    assert digests[1] == hashlib.sha256(b"[12]").hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "wanted"),
+    [
+        ("data", "clothing", True),
+        ("train_data", "clothing", True),
+        ("data", "", False),
+        ("data", 3, False),
+        ("database", "clothing", False),
+        ("name", "clothing", False),
+    ],
+)
+def test_a_data_set_is_a_text_in_a_parameter_called_data(parameter, value, wanted):
+    assert names_data(parameter, value) is wanted
+
+
+def test_what_the_reader_asks_for_goes_before_what_a_profile_is_for(monkeypatch):
+    assert [device_of(p) for p in ("gpu", "photos", "")] == ["cuda", "cpu", "cpu"]
+    monkeypatch.setenv("CVLIB_DEVICE", " cuda:1 ")
+    assert device_of("photos") == device_of("gpu") == "cuda:1"
+
+
+def test_the_text_behind_a_key_stays_as_it_was(
+    book: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Another spelling would make another key, and all stored runs useless."""
+    chapter, source = get_chapter(book, "part/one"), tmp_path / "a.py"
+    source.write_text("x")
+    monkeypatch.setattr(keys, "reachable_sources", lambda chapter: {"cvlib": source})
+    monkeypatch.setattr(keys, "tracked_versions", lambda: {"python": "3.11.2"})
+    monkeypatch.setattr(keys, "TRACKED_VARIABLES", ("UNHEARD_OF", "HEARD_OF"))
+    monkeypatch.setattr(keys, "data_digest", lambda data: f"digest of {data}")
+    monkeypatch.setenv("HEARD_OF", "1")
+    cells = [
+        r'["epochs = 3  # passes over the images\nseed = 0\nrate = 0.1\nname = \"x\"", '
+        r'["parameters"]]',
+        r'["import os\nimport cvlib", []]',
+        r'["cvlib.record(accuracy=epochs / 4 + seed / 100)", []]',
+    ]
+    parts = [
+        f'"cells": [{", ".join(cells)}]',
+        '"data": {"data": "digest of mine"}',
+        '"device": "cpu"',
+        '"parameters": {"data": "mine", "seed": 1}',
+        f'"sources": {{"cvlib": "{hashlib.sha256(b"x").hexdigest()}"}}',
+        '"variables": {"HEARD_OF": "1", "UNHEARD_OF": ""}',
+        '"versions": {"python": "3.11.2"}',
+    ]
+    text = "{" + ", ".join(parts) + "}"
+    wanted = hashlib.sha256(text.encode()).hexdigest()[:16]
+    assert run_key(chapter, {"seed": 1, "data": "mine"}) == wanted
+    assert run_key(chapter, {"data": "mine", "seed": 1}, device="cpu") == wanted
+
+
+def test_a_chapter_reaches_modules_the_faces_on_the_way_and_what_they_import(book):
+    code = "from cvlib.classification import evaluate"
+    found = reachable_sources(with_code(book, code).chapter)
+    package = Path(keys.__file__).parents[1]
+    wanted = {
+        "cvlib": "__init__.py",
+        "cvlib/py.typed": "py.typed",
+        "cvlib.classification": "classification/__init__.py",
+        "cvlib.classification.evaluate": "classification/evaluate.py",
+        "cvlib.intervals": "intervals.py",  # by evaluate
+        "cvlib.images": "images.py",  # by evaluate
+    }
+    assert {m: found[m] for m in wanted} == {m: package / p for m, p in wanted.items()}
+    assert not {"cvlib.search", "cvlib.datasets"} & found.keys()
+    sources = [m for m, path in found.items() if path.suffix == ".py"]
+    assert not any("/" in m for m in sources), "each source stands there once"
+
+
+def test_the_engine_is_no_source_even_where_a_cell_imports_it(book: Path):
+    plain = reachable_sources(job_of(book).chapter)
+    code = "import cvlib.cli\nimport cvlib.book.runs\nimport cvlib.book"
+    found = reachable_sources(with_code(book, code).chapter)
+    assert not [m for m in found if m.startswith(("cvlib.book", "cvlib.cli"))]
+    assert plain.items() <= found.items()
+
+
 def test_the_scripts_of_explorers_count_as_sources(book: Path):
     assert not any(".js" in name for name in reachable_sources(job_of(book).chapter))
     explorers = "from cvlib.explorers.results import results_explorer"
@@ -257,9 +350,9 @@ def keys_after(root: Path, tmp_path_factory) -> dict[str, tuple[str, str]]:
         (folder / "cvlib" / name).touch()
     edits = json.dumps([edit[:2] for edit in EDITS.values()])
     done = subprocess.run(
-        [sys.executable, "-c", KEYS, str(folder), str(book), edits],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(folder)},
+        [sys.executable, "-P", "-c", KEYS, str(folder), str(book), edits],
+        cwd=root,  # where `make mutate` finds its settings; -P keeps it off the path
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), *sys.path])},
         capture_output=True,
         text=True,
     )
