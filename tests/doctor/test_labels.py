@@ -177,6 +177,8 @@ def test_all_classes_that_a_split_lacks_are_named():
 def test_a_set_of_one_split_lacks_no_class():
     assert kinds(images(train=[0, 1])) == []
     assert kinds(images(valid=[0])) == []
+    undecided = images(**{"train": [0], "": [1]})  # the jar may still come to train
+    assert kinds(undecided) == []
 
 
 def test_a_set_without_a_label_is_not_out_of_balance():
