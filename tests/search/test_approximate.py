@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from types import SimpleNamespace
 from unittest.mock import MagicMock
 
 import numpy as np
@@ -95,6 +96,16 @@ def test_it_works_beside_pytorch_metric_learning():
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["0"]
+
+
+def test_a_search_that_takes_settings_is_used_under_its_other_name(embeddings, ids):
+    """As FAISS's layer for torch leaves it, where that is loaded."""
+    index = filled(HNSWIndex, embeddings, ids)
+    layered = index._faiss.search
+    index._faiss = SimpleNamespace(
+        search=lambda *_, **__: pytest.fail("no settings"), search_numpy=layered
+    )
+    assert index.search(embeddings[3], 1)[1].tolist() == [int(ids[3])]
 
 
 def test_a_longer_walk_finds_more():
