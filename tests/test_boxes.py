@@ -54,6 +54,21 @@ def test_boxes_that_hardly_overlap_do_not_match():
     assert len(boxes.match(first, second, iou_threshold=0.2)) == 1
 
 
+def test_boxes_that_overlap_by_just_the_threshold_match():
+    whole, half = np.array([[0, 0, 10, 10]]), np.array([[0, 0, 10, 5]])
+    assert boxes.ious(whole, half) == 0.5
+    assert boxes.match(whole, half).tolist() == [[0, 0]]
+    assert boxes.match(whole, half, iou_threshold=0.5).tolist() == [[0, 0]]
+    assert boxes.match(whole, half, iou_threshold=0.51).tolist() == []
+
+
+def test_xywh_is_the_left_upper_corner_and_the_size_and_leaves_the_boxes_alone():
+    given = np.array([[1, 2, 4, 8], [0, 0, 1, 1]], np.float32)
+    assert boxes.to_xywh(given).tolist() == [[1, 2, 3, 6], [0, 0, 1, 1]]
+    assert given.tolist() == [[1, 2, 4, 8], [0, 0, 1, 1]]
+    assert boxes.to_xywh(given).dtype == np.float64
+
+
 def test_no_boxes_match_nothing():
     some = np.array([[0, 0, 1, 1]])
     assert boxes.match(NONE, some).shape == (0, 2)
@@ -65,3 +80,11 @@ def test_no_boxes_match_nothing():
 def test_a_wrong_shape_is_named():
     with pytest.raises(ValueError, match=r"\[N, 4\], got \[3, 5\]"):
         boxes.areas(np.zeros((3, 5)))
+    with pytest.raises(ValueError, match=r"\[N, 4\], got \[4\]"):
+        boxes.areas(np.zeros(4))
+    with pytest.raises(ValueError, match=r"\[N, 4\], got \[1, 4, 4\]"):
+        boxes.to_xywh(np.zeros((1, 4, 4)))
+    with pytest.raises(ValueError, match=r"\[N, 4\], got \[0, 5\]"):
+        boxes.ious(np.zeros((0, 5)), NONE)
+    with pytest.raises(ValueError, match=r"\[N, 4\], got \[0, 3\]"):
+        boxes.ious(NONE, np.zeros((0, 3)))

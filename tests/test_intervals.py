@@ -94,6 +94,42 @@ def test_the_default_confidence_is_95_percent():
     assert wilson_interval(3, 7) == wilson_interval(3, 7, confidence=0.95)
 
 
+def test_by_default_there_are_2000_draws():
+    values = np.random.default_rng(6).random(30)
+    found = bootstrap_interval(values)
+    assert found == bootstrap_interval(values, draws=2000)
+    assert found != bootstrap_interval(values, draws=2001)
+    found = paired_difference(values, values[::-1] / 2)
+    assert found == paired_difference(values, values[::-1] / 2, draws=2000)
+    assert found != paired_difference(values, values[::-1] / 2, draws=2001)
+
+
+def test_a_bound_of_another_confidence_is_that_of_the_groups():
+    hits, names = np.arange(50) < 4, [str(i) for i in range(50)]
+    found = grouped_upper_bound(hits, names, confidence=0.8)
+    assert found == pytest.approx(float(upper_bound(4, 50, confidence=0.8)))
+    assert found < grouped_upper_bound(hits, names)
+
+
+@pytest.mark.parametrize("value", [-0.5, 1.5])
+def test_a_bound_wants_hits_of_nought_and_one(value):
+    names = [str(i) for i in range(20)]
+    with pytest.raises(ValueError, match=r"hits must be 0 or 1, got .* to "):
+        grouped_upper_bound([value] + [0.5] * 19, names)
+    grouped_upper_bound([0.0] * 10 + [1.0] * 10, names)
+
+
+def test_the_refusal_of_few_groups_says_what_to_do():
+    text = (
+        "10 or more groups wanted, got 2, the largest 'a' of 7 images; collect images "
+        "of more things, or, if images do not depend on each other as the groups say, "
+        "name better ones (group_by)"
+    )
+    with pytest.raises(ValueError) as error:
+        bootstrap_interval(np.ones(12), groups=["b"] * 5 + ["a"] * 7)
+    assert str(error.value) == text
+
+
 def test_groups_that_succeed_or_fail_together_count_as_one_each():
     hits, groups = np.repeat(np.arange(40) < 30, 10), np.arange(400) // 10
     found = bootstrap_interval(hits, groups=groups.astype(str), draws=20_000)

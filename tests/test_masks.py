@@ -35,6 +35,17 @@ def test_polygons_of_one_object_are_one_mask():
     assert mask.sum() == 8 and mask[1, 1] and mask[2, 5] and not mask[1, 3]
 
 
+def test_three_points_are_a_polygon():
+    # Half of a square of 8 pixels: 32 square pixels, and what the edge cuts.
+    mask = decoded(encode_polygons([[0, 0, 8, 0, 0, 8]], (10, 10)))
+    assert mask[1, 1] and not mask[7, 7] and abs(int(mask.sum()) - 32) <= 8
+
+
+def test_a_mask_is_as_high_and_as_wide_as_its_canvas():
+    code = encode_polygons([[0, 0, 2, 0, 2, 2]], (4, 8))
+    assert code["size"] == [4, 8] and decoded(code).shape == (4, 8)
+
+
 def test_points_far_outside_are_brought_near():
     wide = [[-1e9, 0, 1e9, 0, 1e9, 2, -1e9, 2]]
     assert decoded(encode_polygons(wide, (4, 8))).sum() == 16
@@ -57,6 +68,25 @@ def test_a_code_speaks_of_every_pixel_and_a_cut_one_of_fewer(height, width, chan
     code = encode_masks([mask])[0]["counts"]
     assert count_pixels(code) == height * width
     assert count_pixels(code[:-1]) != height * width
+
+
+def test_a_code_of_known_runs_is_counted():
+    # A digit is a byte less 48, of 5 bits; 32 says that more digits follow, 16 in the
+    # last one that the number is negative. From the fourth on, a run is written as the
+    # difference from the last but one.
+    assert count_pixels(b"5") == 5
+    assert count_pixels(b"522") == 5 + 2 + 2
+    assert count_pixels(b"5223") == 5 + 2 + 2 + (2 + 3)
+    assert count_pixels(b"555O") == 5 + 5 + 5 + (5 - 1)  # O is 31, so 31 - 32
+    assert count_pixels(b"P1") == 1 * 32
+    assert count_pixels(b"o1") == 31 + 1 * 32
+    assert count_pixels(b"P2P2P2PO") == 64 + 64 + 64 + (64 - 32)
+
+
+def test_a_code_that_does_not_end_or_runs_backwards_speaks_of_nothing():
+    assert count_pixels(b"P") == count_pixels(b"5P") == -1  # wants another digit
+    assert count_pixels(b"O") == count_pixels(b"55O") == -1
+    assert count_pixels(b"/") == count_pixels(b"p") == count_pixels(b"5p") == -1
 
 
 def test_what_is_no_code_speaks_of_nothing():

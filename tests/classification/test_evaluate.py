@@ -114,6 +114,12 @@ def test_the_costliest_mistake_comes_first_and_right_answers_never():
     assert worst_mistakes(probabilities[2:], labels[2:]).tolist() == []
 
 
+def test_eight_mistakes_are_shown_and_of_equal_ones_the_first():
+    probabilities = torch.tensor([[0.7, 0.3]]).repeat(12, 1)
+    found = worst_mistakes(probabilities, torch.ones(12, dtype=torch.int64))
+    assert found.tolist() == [0, 1, 2, 3, 4, 5, 6, 7]
+
+
 TAGS = st.integers(1, 12).flatmap(
     lambda n: st.tuples(
         *[
@@ -222,6 +228,49 @@ def test_a_bound_lies_above_the_risk_and_nears_it_with_more_images():
         assert (bound > risk)[risk < 1].all() and bound[-1] - risk[-1] < gap
 
 
+def test_bounds_and_thresholds_have_the_confidence_that_is_asked_for():
+    scores, correct = torch.linspace(0.99, 0, 100), torch.arange(100) < 59
+    # With 59 of 59 right the bound is 1 - 0.05 ** (1 / 59) = 0.0495, with 0.2 for 0.05
+    # it is 0.0269; 28 of 28 right give 1 - 0.2 ** (1 / 28) = 0.0559.
+    bounds = evaluate.risk_bound(scores, correct)
+    assert float(bounds[58]) == pytest.approx(0.0495, abs=1e-4)
+    bounds = evaluate.risk_bound(scores, correct, confidence=0.8)
+    assert float(bounds[58]) == pytest.approx(0.0269, abs=1e-4)
+    assert evaluate.answering_threshold(scores, correct, tolerated=0.03) == math.inf
+    found = evaluate.answering_threshold(
+        scores, correct, tolerated=0.03, confidence=0.8
+    )
+    assert found == pytest.approx(0.41)
+
+
+def test_bins_are_tenths_that_hold_their_lower_end():
+    scores = torch.tensor([0.0, 0.05, 0.5, 1.0, 0.95])
+    correct = torch.tensor([False, True, True, True, False])
+    found = evaluate.calibration_bins(scores, correct)
+    assert [count for *_, count in found] == [2, 1, 2]
+    assert found[0][:2] == pytest.approx((0.025, 0.5))
+    assert found[2][:2] == pytest.approx((0.975, 0.5))
+    halves = evaluate.calibration_bins(scores, correct, bins=2)
+    assert [count for *_, count in halves] == [2, 3]
+    # |0.025 - 0.5| of two images, |2.45 / 3 - 2 / 3| of three: 0.95 + 0.45 of five.
+    error = evaluate.expected_calibration_error(scores, correct, bins=2)
+    assert error == pytest.approx((0.95 + 0.45) / 5, abs=1e-6)
+
+
+def test_thresholds_are_numbers_of_the_same_kind_as_the_scores():
+    truth = torch.tensor([[False, True], [False, False]])
+    scores = torch.tensor([[0.1, 0.9], [0.2, 0.3]], dtype=torch.float64)
+    for shared in (False, True):
+        found = evaluate.best_thresholds(truth, scores, shared=shared)
+        assert found.dtype == torch.float64
+
+
+def test_where_all_scores_are_alike_the_threshold_is_one_half():
+    truth, scores = torch.tensor([[True], [False]]), torch.tensor([[0.7], [0.7]])
+    assert evaluate.best_thresholds(truth, scores).tolist() == [0.5]
+    assert evaluate.best_thresholds(truth, scores, shared=True).tolist() == [0.5]
+
+
 def test_equal_scores_are_answered_together_or_not_at_all():
     scores = torch.tensor([0.9] * 60 + [0.5] * 2)
     correct = torch.tensor([True] * 61 + [False])
@@ -259,6 +308,10 @@ def test_the_promise_of_a_threshold_holds_where_the_measured_risk_breaks_it():
 def test_shapes_that_do_not_fit_are_named():
     with pytest.raises(ValueError, match=r"\[N, tags\], got \(2,\)"):
         evaluate.best_thresholds(torch.zeros(2), torch.zeros(2))
+    with pytest.raises(ValueError, match=r"\[N\], got \(2, 1\) and \(2, 1\)$"):
+        evaluate.calibration_bins(torch.zeros(2, 1), torch.zeros(2, 1))
+    with pytest.raises(ValueError, match=r"\(2, 1\) and \(2, 3\)$"):
+        evaluate.best_thresholds(torch.zeros(2, 1), torch.zeros(2, 3))
     with pytest.raises(ValueError, match=r"must both be \[N\]"):
         evaluate.calibration_bins(torch.zeros(2), torch.zeros(3))
 
@@ -277,6 +330,14 @@ def test_grad_cam_equals_captums():
     theirs = torch.nn.functional.interpolate(theirs, (96, 96), mode="bilinear")
     assert found.shape == (3, 96, 96)
     assert torch.allclose(found, theirs[:, 0].detach(), rtol=1e-3, atol=1e-7)
+
+
+def test_without_images_there_is_no_heat():
+    backbone = load_backbone(pretrained=False)
+    classifier = build_classifier(backbone, ["a", "b"], image_size=96)
+    none = torch.zeros(0, dtype=torch.int64)
+    found = evaluate.grad_cam(classifier, torch.rand(0, 3, 96, 96), none)
+    assert found.shape == (0, 96, 96)
 
 
 def test_the_front_holds_what_no_other_beats_in_both():

@@ -192,14 +192,26 @@ def test_a_thing_with_one_image_is_passed_over_as_a_query_only():
 
 def test_what_does_not_fit_is_an_error():
     labels = torch.tensor([0, 0])
-    with pytest.raises(ValueError, match=r"\(2, 2\) for these labels, got \(2, 3\)"):
+    with pytest.raises(
+        ValueError,
+        match=r"^similarities must be \[queries, gallery\], \(2, 2\) for these labels, "
+        r"got \(2, 3\)$",
+    ):
         recall_at_k(torch.zeros(2, 3), labels)
     with pytest.raises(ValueError, match="k must be at least 1, got 0"):
         recall_at_k(torch.zeros(2, 2), labels, k=0)
     with pytest.raises(ValueError, match="the gallery is empty"):
         match_ranks(torch.zeros(2, 0), labels, labels[:0])
-    with pytest.raises(ValueError, match="the gallery is empty"):
+    with pytest.raises(ValueError, match=r"^the gallery is empty$"):
         match_ranks(torch.zeros(1, 1), labels[:1])
+    with pytest.raises(ValueError, match=r"^no query has a match in the gallery$"):
+        recall_at_k(torch.zeros(2, 1), labels, torch.tensor([1]))
+    with pytest.raises(
+        ValueError, match=r"^similarities hold NaN: the embeddings are "
+    ):
+        match_ranks(torch.full((2, 2), torch.nan), labels)
+    with pytest.raises(ValueError, match=r"got \(2, 2\)$"):
+        match_ranks(torch.zeros(2, 2), labels[:, None], labels)
 
 
 def test_k_is_given_by_its_name():
@@ -308,6 +320,21 @@ def test_reranking_agrees_with_a_case_worked_by_hand():
     assert found.diagonal().tolist() == pytest.approx([0] * 4, abs=1e-6)
     with_distance = rerank(embeddings, k1=1, k2=1, weight=1.0)
     assert with_distance[0, 3] == pytest.approx(1.0)
+
+
+def test_by_default_reranking_has_the_papers_settings():
+    generator = torch.Generator().manual_seed(3)
+    embeddings = torch.nn.functional.normalize(torch.randn(60, 4, generator=generator))
+    found = rerank(embeddings)
+    assert torch.equal(found, rerank(embeddings, k1=20, k2=6, weight=0.3))
+    for other in ({"k1": 21}, {"k2": 7}, {"weight": 0.4}):
+        assert not torch.equal(found, rerank(embeddings, **other))
+
+
+def test_as_many_neighbours_as_there_are_images_can_be_asked_for():
+    embeddings = torch.nn.functional.normalize(torch.rand(4, 3))
+    assert rerank(embeddings, k1=3, k2=4).shape == (4, 4)
+    assert rerank(embeddings[:1], embeddings[1:], k1=1, k2=1).shape == (1, 3)
 
 
 def test_reranking_lifts_a_match_that_shares_its_neighbours():
