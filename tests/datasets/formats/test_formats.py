@@ -1,5 +1,6 @@
 """Formats together: recognised, read, written whole or not at all."""
 
+import json
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -204,3 +205,245 @@ def test_other_files_do_not_make_class_folders_something_else(
 def test_an_image_in_place_of_a_folder_says_so(tmp_path: Path):
     with pytest.raises(FormatError, match=r"a\.jpg is one image; wanted a folder"):
         formats.read(image_file(tmp_path / "a.jpg"))
+
+
+def coco_text(**changed: object) -> str:
+    box = {"id": 7, "image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4]}
+    return json.dumps(
+        {
+            "images": [{"id": 1, "file_name": "a.jpg", "width": 60, "height": 40}],
+            "categories": [{"id": 1, "name": "mug"}],
+            "annotations": [box],
+        }
+        | changed
+    )
+
+
+def coco_object(**changed: object) -> dict:
+    box = {"id": 7, "image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4]}
+    return {"annotations": [box, box | changed]}
+
+
+def coco_image(**changed: object) -> dict:
+    return {"images": [{"id": 1, "file_name": "a.jpg"} | changed]}
+
+
+def task(*results: dict, **changed: object) -> str:
+    known = {"id": 1, "data": {"image": "a.jpg"}, "annotations": [{"result": results}]}
+    return json.dumps([known | changed])
+
+
+def labelme(*shapes: object) -> str:
+    good = {"label": "mug", "shape_type": "rectangle", "points": [[1, 1], [9, 9]]}
+    return json.dumps({"imagePath": "a.jpg", "shapes": [good, *shapes]})
+
+
+def voc(*parts: str) -> str:
+    good = (
+        "<object><name>mug</name><bndbox><xmin>1</xmin><ymin>1</ymin>"
+        "<xmax>9</xmax><ymax>9</ymax></bndbox></object>"
+    )
+    return f"<annotation>{good}{''.join(parts)}</annotation>"
+
+
+GONE = {"id": 2, "file_name": "gone.jpg"}
+YOLO = {"classes.txt": "mug\njar\n"}
+# Name → the files, beside a picture `a.jpg`, and the one fault: its kind and severity,
+# the file that has it, what is said of it.
+FAULTS = {
+    "COCO box": (
+        {"x.json": coco_text(**coco_object(bbox=[1, 2]))},
+        "annotation-unreadable error x.json: annotation 7: wanted a bbox of 4 numbers, "
+        "got [1, 2]",
+    ),
+    "COCO category": (
+        {"x.json": coco_text(**coco_object(category_id=5))},
+        "class-unknown error x.json: annotation 7: no category 5",
+    ),
+    "COCO keypoints": (
+        {"x.json": coco_text(**coco_object(keypoints="none"))},
+        "annotation-unreadable error x.json: annotation 7: its keypoints are no list "
+        "of numbers",
+    ),
+    "COCO half a keypoint": (
+        {"x.json": coco_text(**coco_object(keypoints=[1, 2, 2, 5]))},
+        "annotation-unreadable error x.json: annotation 7: wanted up to 1 keypoints of "
+        "3 numbers, got 4 numbers; they are left out",
+    ),
+    "COCO mask of another size": (
+        {
+            "x.json": coco_text(
+                **coco_object(segmentation={"size": [3, 4], "counts": [12]})
+            )
+        },
+        "mask-size error a.jpg: a mask is [3, 4], the image [40, 60]",
+    ),
+    "COCO mask that is too short": (
+        {
+            "x.json": coco_text(
+                **coco_object(segmentation={"size": [40, 60], "counts": [12]})
+            )
+        },
+        "annotation-unreadable error a.jpg: a mask cannot be read: its counts do not "
+        "fill 40 × 60 pixels",
+    ),
+    "COCO annotation of no image": (
+        {"x.json": coco_text(**coco_object(image_id=2))},
+        "image-missing error x.json: annotations of image 2, which the sheet does not "
+        "list",
+    ),
+    "COCO annotation without an image": (
+        {"x.json": coco_text(**coco_object(image_id=None, bbox=[], id=0))},
+        "annotation-unreadable error x.json: wanted an annotation with an image_id, "
+        "got {'id': 0, 'image_id': None, 'category_id': 1, 'bbox': []}",
+    ),
+    "COCO image": (
+        {
+            "x.json": coco_text(
+                images=[{"id": 1, "file_name": "a.jpg"}, {"id": 3, "name": "b.jpg"}]
+            )
+        },
+        "annotation-unreadable error x.json: wanted an image with an id and a "
+        "file_name, got {'id': 3, 'name': 'b.jpg'}",
+    ),
+    "COCO size": (
+        {"x.json": coco_text(**coco_image(width=50, height=40))},
+        "size-disagrees warning a.jpg: is 60 × 40, its annotation says 50 × 40",
+    ),
+    "COCO split": (
+        {"x.json": coco_text(**coco_image(split="hold"))},
+        "split-unknown error x.json: states split 'hold'; wanted train, valid, test or "
+        "nothing",
+    ),
+    "COCO categories": (
+        {"x.json": coco_text(categories=[{"id": 1, "name": "mug"}, {"name": "jar"}])},
+        "annotation-unreadable error x.json: wanted categories with an id and a name, "
+        "got {'name': 'jar'}",
+    ),
+    "COCO categories of one id": (
+        {
+            "x.json": coco_text(
+                categories=[{"id": 1, "name": "mug"}, {"id": 1, "name": "jar"}]
+            )
+        },
+        "class-unknown error x.json: category 1 is 'jar' here, another name elsewhere",
+    ),
+    "a box without area": (
+        {"x.json": coco_text(**coco_object(bbox=[1, 2, 0, 4]))},
+        "box-degenerate error a.jpg: box 1 is 1, 2 to 1, 6: it has no area",
+    ),
+    "a box beyond the frame": (
+        {"x.json": coco_text(**coco_object(bbox=[1, 2, 80, 4]))},
+        "box-outside error a.jpg: box 1 is 1, 2 to 81, 6, beyond the frame of 60 × 40",
+    ),
+    "a picture that is not there": (
+        {"x.json": coco_text(images=[{"id": 1, "file_name": "a.jpg"}, GONE])},
+        "image-missing error gone.jpg: x.json names 'gone.jpg', which is not there",
+    ),
+    "a picture outside": (
+        {
+            "x.json": coco_text(
+                images=[{"id": 1, "file_name": "a.jpg"}, GONE | {"file_name": "/b.jpg"}]
+            )
+        },
+        "path-outside error x.json: names '/b.jpg', which is outside the folder; it is "
+        "not read",
+    ),
+    "YOLO line": (
+        YOLO | {"labels/a.txt": "0 .5 .5 .1 .1\n\n0 .5 .5\n"},
+        "annotation-unreadable error labels/a.txt: line 3: wanted a class and 4 or "
+        "more numbers, got '0 .5 .5'",
+    ),
+    "YOLO class": (
+        YOLO | {"labels/a.txt": "0 .5 .5 .1 .1\n2 .5 .5 .1 .1\n"},
+        "class-unknown error labels/a.txt: line 2: no class 2; they go from 0 to 1",
+    ),
+    "YOLO sheet without a picture": (
+        YOLO | {"labels/a.txt": "", "labels/b.txt": ""},
+        "image-missing error labels/b.txt: labels/b.txt has no image of its name below "
+        "images/",
+    ),
+    "VOC box": (
+        {"a.xml": voc("<object><name>jar</name></object>")},
+        "annotation-unreadable error a.xml: wanted an object with xmin, ymin, xmax and "
+        "ymax in its bndbox",
+    ),
+    "VOC class": (
+        {"a.xml": voc(voc()[12:-13].replace("mug", " "))},
+        "class-unknown error a.xml: wanted an object with a name",
+    ),
+    "VOC lists": (
+        {
+            "Annotations/a.xml": voc(),
+            "ImageSets/Main/train.txt": "a\n",
+            "ImageSets/Main/val.txt": "a\n",
+        },
+        "image-twice error ImageSets/Main/val.txt: lists 'a', which is in train too",
+    ),
+    "Label Studio's line": (
+        {"x.json": task({"type": "brush", "value": {}})},
+        "annotation-unreadable warning x.json: a result of type 'brush' is neither a "
+        "box, a polygon nor a choice",
+    ),
+    "Label Studio's result": (
+        {"x.json": task({"type": "choices"})},
+        "annotation-unreadable error x.json: a result is {'type': 'choices'}",
+    ),
+    "LabelMe's shape": (
+        {"a.json": labelme({"label": "jar"})},
+        "annotation-unreadable error a.json: a shape is {'label': 'jar'}",
+    ),
+    "LabelMe's circle": (
+        {
+            "a.json": labelme(
+                {"label": "x", "shape_type": "circle", "points": [[1, 1], [2, 2]]}
+            )
+        },
+        "annotation-unreadable warning a.json: a circle of 2 points is neither a box "
+        "nor a polygon",
+    ),
+    "a line of two points": (
+        {"a.json": labelme({"label": "x", "points": [[1, 1], [2, 2]]})},
+        "annotation-unreadable warning a.json: a polygon of 2 points is neither a box "
+        "nor a polygon",
+    ),
+    "a list's line": (
+        {"train.txt": "a.jpg 0\na.jpg two\n"},
+        "annotation-unreadable error train.txt: wanted a path and a number, got "
+        "'a.jpg two'",
+    ),
+    "a list's class without pictures": (
+        {"train.txt": "a.jpg 0\nb.jpg 1\n"},
+        "class-absent warning train.txt: 1 of its classes have no picture here; they "
+        "are left out",
+    ),
+    "a table's split": (
+        {"x.csv": "image,tags,split\na.jpg,mug,hold\n"},
+        "split-unknown error x.csv: states split 'hold'; wanted train, valid, test or "
+        "nothing",
+    ),
+    "a second table": (
+        {"x.csv": "image,tags\na.jpg,mug\n", "y.csv": "image,tags\na.jpg,jar\n"},
+        "not-read warning y.csv: is a table like x.csv; it is not read. Name the one "
+        "you mean",
+    ),
+    "an image in two splits": (
+        {"x.csv": "image,tags,split\na.jpg,mug,train\na.jpg,jar,test\n"},
+        "image-twice error a.jpg: is in the splits 'train' and 'test'",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_has_a_kind_a_place_and_a_sentence(tmp_path: Path, name: str):
+    files, wanted = FAULTS[name]
+    image_file(tmp_path / "a.jpg")
+    for file, text in files.items():
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text(text, "utf8")
+    formats.read(tmp_path, problems=(problems := []))
+    said = [
+        f"{p.kind} {p.severity} {p.paths[0].relative_to(tmp_path)}: {p.message}"
+        for p in problems
+    ]
+    assert said == [wanted]
