@@ -5,13 +5,14 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from PIL import Image
 
 from cvlib.datasets import formats
 from cvlib.datasets.formats import FormatError, UnrecognisedError
-from cvlib.samples import IMAGE_SUFFIXES
+from cvlib.samples import IMAGE_SUFFIXES, ImageSet, Sample
 from tests.datasets.formats.sets import (
     DRAWN,
     assert_same_boxes,
@@ -447,3 +448,149 @@ def test_a_fault_has_a_kind_a_place_and_a_sentence(tmp_path: Path, name: str):
         for p in problems
     ]
     assert said == [wanted]
+
+
+def posed(root: Path) -> ImageSet:
+    """A jar with two keypoints, the second not labelled, and an image of nothing."""
+    found = boxed(root, {"a.jpg": ([((6, 4, 12, 10), 1)], "valid"), "b.jpg": ([], "")})
+    jar, nothing = found.samples
+    points = np.array([[[7, 5, 2], [0, 0, 0]]], np.float32)
+    jar = replace(jar, keypoints=points, group="shop")
+    nothing = replace(nothing, keypoints=points[:0])
+    return replace(
+        found,
+        samples=(jar, nothing),
+        keypoint_names=("left", "right"),
+        flip_pairs=((0, 1),),
+    )
+
+
+def texts(folder: Path) -> dict[str, str]:
+    """Name → text of all files but pictures, which are "" here."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {
+        str(path.relative_to(folder)): ""
+        if path.suffix in (".jpg", ".png")
+        else path.read_text("utf8")
+        for path in files
+    }
+
+
+def test_coco_is_written_to_the_letter(tmp_path: Path):
+    out = formats.write(posed(tmp_path / "in"), tmp_path / "out", format="coco")
+    found = texts(out)
+    assert list(found) == [
+        "annotations/all.json",
+        "annotations/valid.json",
+        "images/all/b.jpg",
+        "images/valid/a.jpg",
+    ]
+    points = {"keypoints": ["left", "right"], "skeleton": [], "flip_pairs": [[0, 1]]}
+    categories = [
+        {"id": 1, "name": "mug"} | points,
+        {"id": 2, "name": "jar, large"} | points,
+        {"id": 3, "name": "bøwl"} | points,
+    ]
+    size = {"width": 60, "height": 40}
+    own = {"split": "valid", "group": "shop"}
+    assert json.loads(found["annotations/valid.json"]) == {
+        "images": [{"id": 1, "file_name": "images/valid/a.jpg"} | size | own],
+        "annotations": [
+            {
+                "id": 1,
+                "image_id": 1,
+                "category_id": 2,
+                "iscrowd": 0,
+                "bbox": [6, 4, 12, 10],
+                "area": 120,
+                "keypoints": [7, 5, 2, 0, 0, 0],
+                "num_keypoints": 1,
+            }
+        ],
+        "categories": categories,
+    }
+    assert json.loads(found["annotations/all.json"]) == {
+        "images": [{"id": 1, "file_name": "images/all/b.jpg"} | size],
+        "annotations": [],
+        "categories": categories,
+    }
+    assert "bøwl" in found["annotations/all.json"]
+
+
+def test_yolo_is_written_to_the_letter(tmp_path: Path):
+    out = formats.write(posed(tmp_path / "in"), tmp_path / "out", format="yolo")
+    # The middle, 12 of 60 and 9 of 40; the sides, 12 of 60 and 10 of 40; the points.
+    line = "1 0.2000000 0.2250000 0.2000000 0.2500000 "
+    line += "0.1166667 0.1250000 2 0.0000000 0.0000000 0\n"
+    facts = (
+        "path: .\nval: images/valid\nall: images/all\n"
+        "names:\n  0: mug\n  1: jar, large\n  2: bøwl\n"
+        "kpt_shape:\n- 2\n- 3\nflip_idx:\n- 1\n- 0\n"
+        "kpt_names:\n  0:\n  - left\n  - right\n  1:\n  - left\n  - right\n"
+        "  2:\n  - left\n  - right\n"
+    )
+    assert texts(out) == {
+        "data.yaml": facts,
+        "images/all/b.jpg": "",
+        "images/valid/a.jpg": "",
+        "labels/all/b.txt": "",
+        "labels/valid/a.txt": line,
+    }
+
+
+def test_voc_is_written_to_the_letter(tmp_path: Path):
+    out = formats.write(posed(tmp_path / "in"), tmp_path / "out", format="voc")
+    head = (
+        "<annotation>\n  <filename>{}.jpg</filename>\n"
+        "  <size><width>60</width><height>40</height><depth>3</depth></size>\n"
+    )
+    # Counted from 1, and the last pixel is within: 6 to 18 are the pixels 7 to 18.
+    jar = (
+        "  <object><name>jar, large</name><bndbox><xmin>7.00</xmin><ymin>5.00</ymin>"
+        "<xmax>18.00</xmax><ymax>14.00</ymax></bndbox></object>\n"
+    )
+    assert texts(out) == {
+        "Annotations/a.xml": f"{head.format('a')}{jar}</annotation>\n",
+        "Annotations/b.xml": f"{head.format('b')}</annotation>\n",
+        "ImageSets/Main/val.txt": "a\n",
+        "JPEGImages/a.jpg": "",
+        "JPEGImages/b.jpg": "",
+    }
+
+
+def test_tags_and_index_masks_are_written_to_the_letter(tmp_path: Path):
+    found = posed(tmp_path / "in")
+    out = formats.write(found, tmp_path / "tags", format="tags")
+    table = (
+        'image,mug,"jar, large",bøwl,split,group\n'
+        "images/a.jpg,0,1,0,valid,shop\nimages/b.jpg,0,0,0,,\n"
+    )
+    wanted = {"images.csv": table, "images/a.jpg": "", "images/b.jpg": ""}
+    assert texts(out) == wanted
+    drawn = {"a.jpg": ([((6, 4, 12, 10), 1)], "valid"), "b.jpg": ([], "")}
+    masked = boxed(tmp_path / "in", drawn, masks=True)
+    assert texts(formats.write(masked, tmp_path / "out", format="index-masks")) == {
+        "class_names.txt": "background\nmug\njar, large\nbøwl\n",
+        "images/all/b.jpg": "",
+        "images/valid/a.jpg": "",
+        "masks/all/b.png": "",
+        "masks/valid/a.png": "",
+    }
+
+
+@pytest.mark.parametrize(
+    ("format", "said"),
+    [
+        ("coco", "COCO holds boxes or masks, a.jpg has neither; write tags, or a "),
+        ("yolo", "YOLO holds boxes; {} has images without any"),
+        ("voc", "VOC holds boxes; {} has images without any"),
+    ],
+)
+def test_labels_without_boxes_are_refused_with_a_way_out(
+    tmp_path: Path, format: str, said: str
+):
+    sample = Sample(image_file(tmp_path / "a.jpg"), (40, 60), np.array([0]))
+    found = ImageSet(tmp_path, "classes", ("mug",), (sample,))
+    with pytest.raises(FormatError) as caught:
+        formats.write(found, tmp_path / "out", format=format)
+    assert str(caught.value).startswith(said.format(tmp_path))
