@@ -263,6 +263,8 @@ def test_thresholds_are_numbers_of_the_same_kind_as_the_scores():
     for shared in (False, True):
         found = evaluate.best_thresholds(truth, scores, shared=shared)
         assert found.dtype == torch.float64
+    never = torch.zeros(2, 1, dtype=torch.bool)
+    assert evaluate.best_thresholds(never, scores[:, :1]).dtype == torch.float64
 
 
 def test_where_all_scores_are_alike_the_threshold_is_one_half():
