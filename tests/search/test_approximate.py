@@ -99,9 +99,9 @@ def test_it_works_beside_pytorch_metric_learning():
 
 
 def test_a_search_that_takes_settings_is_used_under_its_other_name(embeddings, ids):
-    """As FAISS's layer for torch leaves it, where that is loaded."""
+    """As FAISS's layer for torch leaves it; another test may have loaded that."""
     index = filled(HNSWIndex, embeddings, ids)
-    layered = index._faiss.search
+    layered = getattr(index._faiss, "search_numpy", index._faiss.search)
     index._faiss = SimpleNamespace(
         search=lambda *_, **__: pytest.fail("no settings"), search_numpy=layered
     )
