@@ -13,6 +13,7 @@ def weights() -> dict[str, torch.Tensor]:
     return nn.Linear(3, 2).state_dict()
 
 
+@pytest.mark.slow
 def test_what_is_saved_comes_back(weights, tmp_path):
     path = save_model(tmp_path / "deep" / "m.safetensors", weights, FACTS)
     facts, again = read_model(path, "toy")

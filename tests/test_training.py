@@ -129,6 +129,7 @@ def test_each_image_is_changed_anew_in_every_epoch(backbone):
     assert seen and all(batch.amax() < 0 for batch in seen)  # black, normalised
 
 
+@pytest.mark.slow
 @quiet
 def test_a_history_holds_what_was_judged_and_no_loss_of_unused_images(backbone):
     said = iter([0.25, 0.75])
@@ -196,6 +197,7 @@ def test_an_order_says_which_images_an_epoch_sees(backbone):
     assert seen[:8] == [6, 4, 2, 0, 6, 4, 2, 0]
 
 
+@pytest.mark.slow
 @quiet
 def test_pictures_train_as_well_as_tensors(backbone):
     pixels = np.zeros((8, 40, 50, 3), np.uint8)

@@ -60,6 +60,7 @@ def test_the_store_is_in_the_book_unless_a_variable_names_one(book, monkeypatch)
     assert not is_shared(find_store(book), book)
 
 
+@pytest.mark.slow
 def test_what_one_clone_has_run_another_finds_and_shows(clones: tuple[Path, Path]):
     ours, theirs = clones
     run = ensure_run(job_of(ours))

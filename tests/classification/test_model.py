@@ -62,6 +62,7 @@ def test_a_head_of_another_shape_is_an_error(model):
         set_head(model, np.ones((2, 5)), np.ones(2))
 
 
+@pytest.mark.slow
 def test_what_is_saved_comes_back(model, tmp_path):
     path = model.save(tmp_path / "deep" / "model.safetensors")
     again = load_classifier(path)

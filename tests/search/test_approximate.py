@@ -119,6 +119,7 @@ def test_a_longer_walk_finds_more():
     assert shares[1] > 0.9 > 0.7 > shares[0]
 
 
+@pytest.mark.slow
 def test_more_lists_looked_into_find_more():
     rows, queries = noise(3000, DIM), noise(300, DIM, seed=1)
     rows = torch.nn.functional.normalize(rows)

@@ -199,6 +199,7 @@ def test_wrong_use_is_said_plainly_and_changes_nothing(kind, embeddings, ids):
     assert len(index) == 300
 
 
+@pytest.mark.slow
 @every_kind
 def test_save_and_load_give_the_same_answers(kind, embeddings, ids, tmp_path):
     index = filled(kind, embeddings, ids)

@@ -70,6 +70,7 @@ def always_codes(monkeypatch):
     monkeypatch.setattr(products, "SPARSE", 4)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("always_codes")
 @pytest.mark.parametrize("kind", GALLERIES)
 @pytest.mark.parametrize("block", [100_000, 1234])

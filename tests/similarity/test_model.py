@@ -63,6 +63,7 @@ def test_nothing_drops_out_even_after_training_mode(short):
     assert not any(isinstance(m, nn.Dropout) and m.p for m in short.modules())
 
 
+@pytest.mark.slow
 def test_files_are_read_at_the_size_of_the_model(short, tmp_path):
     Image.new("RGB", (80, 50), "red").save(tmp_path / "a.png")
     by_hand = torch.zeros(1, 3, 64, 64)
@@ -95,6 +96,7 @@ def test_the_groups_run_from_stem_to_projection_and_cover_everything_once(short)
     assert len(everything) == len(set(everything)) == len(list(short.parameters()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dim", [None, 16])
 def test_what_is_saved_comes_back(backbone, tmp_path, dim):
     model = build_embedder(backbone, dim=dim, image_size=64)
