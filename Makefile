@@ -31,7 +31,7 @@ lint: $(READY)  ## Format, lint and types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-check: lint  ## The fast loop, under a minute: lint and fast tests
+check: lint  ## The fast loop, about a minute: lint and fast tests
 	$(BIN)/pytest -n 2 -m 'not chapter and not site and not slow and not render'
 
 mutate: $(READY)  ## Faults that no test sees, in changed files (ARGS='--all --sample 200')
