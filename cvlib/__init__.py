@@ -29,6 +29,7 @@ Applications of them, which do not know each other:
 
     classification   what is in the image: data → model → train → evaluate → plot
     similarity       which image is most like this one: the same five files
+    detection        where it is, and how many: the same five files
     doctor           what is wrong with a data set, before a model learns it
     book             the engine that runs, judges and shows the chapters
 
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
         checkpoints,
         classification,
         datasets,
+        detection,
         devices,
         doctor,
         embeddings,
@@ -78,6 +80,7 @@ __all__ = [
     "checkpoints",
     "classification",
     "datasets",
+    "detection",
     "devices",
     "doctor",
     "embeddings",

@@ -11,6 +11,7 @@ import cvlib
 from cvlib import faces
 
 LAZY = ("cvlib", "cvlib.datasets", "cvlib.classification", "cvlib.similarity")
+LAZY += ("cvlib.detection",)
 
 
 @pytest.mark.parametrize("package", LAZY)

@@ -1,0 +1,31 @@
+"""Where it is, and how many: boxes, each with a label and a score.
+
+Data flows through five files: `data` reads a set with boxes, `model` puts a detector's
+head on a pretrained backbone, `train` fits it, `evaluate` turns predictions into
+numbers with intervals, `plot` draws them.
+
+A **target** is what `Sample.target()` gives. A **prediction** is one image's dict:
+`boxes` float32 [N, 4], XYXY in the pixels that `Sample.boxes` and `Sample.canvas_size`
+count, `labels` int64 [N], places in `class_names` counted from 0, `scores` float32 [N],
+best first; and `masks` or `keypoints` where the model finds them.
+
+Each name is imported from its file when you ask for it.
+"""
+
+from typing import TYPE_CHECKING
+
+from cvlib.faces import face
+
+if TYPE_CHECKING:
+    from cvlib.detection.data import (
+        describe_boxes,
+        read_splits,
+        trainable,
+    )
+
+__all__ = [
+    "describe_boxes",
+    "read_splits",
+    "trainable",
+]
+__getattr__, __dir__ = face(__name__)
