@@ -67,11 +67,15 @@ def set_head(
 ) -> None:
     """Put a linear model fitted on embeddings, [classes, D] and [classes], in place.
 
-    Training the head first, and only then the rest, keeps what the backbone knows:
-    Kumar et al., "Fine-Tuning can Distort Pretrained Features", ICLR 2022. Used in
-    book/classification/train.
+    For two classes one row will do, [1, D] and [1], as scikit-learn fits it: the
+    logarithm of the second's odds. Training the head first, and only then the rest,
+    keeps what the backbone knows: Kumar et al., "Fine-Tuning can Distort Pretrained
+    Features", ICLR 2022. Raises ValueError for other shapes. Used in
+    book/classification/train and book/start/own-data.
     """
     wanted = tuple(model.head.weight.shape)
+    if wanted[0] == 2 and len(weight) == 1:
+        weight, bias = np.concatenate([-weight, weight]) / 2, np.r_[-bias, bias] / 2
     if weight.shape != wanted or bias.shape != wanted[:1]:
         raise ValueError(
             f"head must be {wanted} and {wanted[:1]}, got {weight.shape}, {bias.shape}"
