@@ -68,3 +68,11 @@ def test_a_flat_test_folder_without_labels_is_left_out(tmp_path: Path):
     for name in ("train/cat/a.jpg", "train/dog/a.jpg", "test/1.jpg"):
         image_file(tmp_path / name)
     assert len(formats.read(tmp_path)) == 2
+
+
+def test_an_image_of_a_class_that_train_lacks_is_left_out_and_named(tmp_path: Path):
+    root = folders(tmp_path, "train/mug/a.jpg", "train/jar/b.jpg", "test/cup/c.jpg")
+    found = formats.read(root, problems=(problems := []))
+    assert {p.kind for p in problems} == {"class-unknown", "annotation-missing"}
+    assert {p.paths for p in problems} == {(root / "test/cup/c.jpg",)}
+    assert sorted(found.labels.tolist()) == [0, 1]

@@ -375,3 +375,28 @@ def test_a_document_has_the_names_that_it_is_given(tmp_path: Path):
         }
     ]
     assert document["categories"] == [{"id": 1, "name": "cat"}]
+
+
+def test_a_sheet_called_as_roboflow_does_has_the_split_of_its_folder(tmp_path: Path):
+    for split, box in (("train", BOX), ("valid", BOX)):
+        root = sheet(tmp_path / split, box)
+        (root / "images" / "a.jpg").rename(root / f"{split}.jpg")
+        document = json.loads((root / "annotations/instances_val2017.json").read_text())
+        document["images"][0]["file_name"] = f"{split}.jpg"
+        (root / "_annotations.coco.json").write_text(json.dumps(document))
+        (root / "annotations/instances_val2017.json").unlink()
+    found = formats.read(tmp_path)
+    assert [(s.path.name, s.split) for s in found] == [
+        ("train.jpg", "train"),
+        ("valid.jpg", "valid"),
+    ]
+
+
+@pytest.mark.parametrize(("deep", "count"), [("x", 1), ("x/y", 0)])
+def test_sheets_are_looked_for_at_the_top_and_one_folder_down(
+    tmp_path: Path, deep: str, count: int
+):
+    root = sheet(tmp_path, BOX)
+    (root / deep).mkdir(parents=True)
+    (root / "annotations/instances_val2017.json").rename(root / deep / "a.json")
+    assert len(coco._sheets(Folder(root))) == count

@@ -71,3 +71,10 @@ def test_a_mask_that_is_none_is_an_error(papers: Path):
     (papers / TRUTH).write_bytes(b"no picture")
     with pytest.raises(FormatError, match="is no image to be read"):
         formats.read(papers)
+
+
+def test_black_is_what_is_darker_than_the_middle_grey(papers: Path):
+    pixels = np.full(SIZE, 255, np.uint8)
+    pixels[0, 0], pixels[9, 9] = 127, 128
+    Image.fromarray(pixels).save(papers / TRUTH)
+    assert formats.read(papers)[0].boxes.tolist() == [[0, 0, 1, 1]]

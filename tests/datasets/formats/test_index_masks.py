@@ -159,3 +159,19 @@ def test_a_second_picture_of_an_image_is_no_mask_that_lacks_one(
     image_file(tmp_path / other)
     Image.fromarray(numbered(1)).save(tmp_path / "masks/a_P.png")
     assert len(formats.read(tmp_path)) == 1
+
+
+def test_a_mask_that_ignores_every_pixel_names_no_class(tmp_path: Path):
+    found = formats.read(masks(tmp_path, np.full(SIZE, 255, np.uint8)))
+    assert found.samples[0].labels.tolist() == [] and found.class_names == ()
+
+
+def test_of_two_masks_of_a_name_the_one_below_masks_counts(tmp_path: Path):
+    image_file(tmp_path / "images" / "train" / "a.jpg")
+    for number, top in enumerate(("annotations", "masks", "labels"), start=1):
+        (tmp_path / top / "train").mkdir(parents=True)
+        pixels = Image.fromarray(numbered(*[number] * SIZE[1]))
+        pixels.save(tmp_path / top / "train" / "a.png")
+    (sample,) = formats.read(tmp_path)
+    assert sample.label_map == tmp_path / "masks" / "train" / "a.png"
+    assert sample.labels.tolist() == [0, 2] and sample.labels.dtype == np.int64

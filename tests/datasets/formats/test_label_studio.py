@@ -132,3 +132,21 @@ def test_a_local_file_in_a_folder_is_found_beside_other_columns(tmp_path: Path):
     (root / "export.json").write_text(json.dumps([task]))
     (sample,) = formats.read(root).samples
     assert sample.path == root / "one" / "f.jpg"
+
+
+def test_a_task_without_a_text_is_named_by_its_number(tmp_path: Path):
+    root = export(tmp_path, BOX)
+    task = json.loads((root / "export.json").read_text())[0]
+    (root / "export.json").write_text(json.dumps([task, task | {"id": 7, "data": {}}]))
+    assert len(formats.read(root, problems=(problems := []))) == 1
+    assert [(p.kind, p.message) for p in problems] == [
+        ("image-missing", "task 7 names no image")
+    ]
+
+
+@pytest.mark.parametrize("document", [[], {}, [1], [{"data": "a.jpg"}]])
+def test_what_is_no_list_of_tasks_is_no_export(tmp_path: Path, document: object):
+    image_file(tmp_path / "mug" / "a.jpg")
+    image_file(tmp_path / "jar" / "b.jpg")
+    (tmp_path / "notes.json").write_text(json.dumps(document))
+    assert formats.recognise(tmp_path) == "classes"

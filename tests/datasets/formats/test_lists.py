@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cvlib.datasets import formats
@@ -114,3 +115,8 @@ def test_studio_pictures_need_no_line(tmp_path: Path):
     problems = []
     formats.read(shop(tmp_path, {"train.txt": ["a.jpg, 2, 0"]}), problems=problems)
     assert problems == []
+
+
+def test_labels_are_whole_numbers_of_eight_bytes_whatever_the_list_says(tmp_path: Path):
+    found = formats.read(shop(tmp_path, {"train.txt": ["a.jpg 1"], "val.txt": []}))
+    assert found[0].labels.dtype == np.int64

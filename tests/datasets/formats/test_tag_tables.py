@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from cvlib.datasets import formats
-from cvlib.datasets.formats import FormatError
+from cvlib.datasets.formats import FormatError, tag_tables
+from cvlib.datasets.formats.folder import Folder
 from cvlib.samples import ImageSet, Sample
 from tests.datasets.formats.sets import SIZE, image_file, named
 
@@ -161,3 +162,23 @@ def test_a_tag_called_like_a_column_is_refused(tmp_path: Path):
     found = ImageSet(tmp_path, "tags", ("Group",), (sample,))
     with pytest.raises(FormatError, match="cannot be called 'Group'"):
         formats.write(found, tmp_path / "out", format="tags")
+
+
+def test_tables_are_looked_for_at_the_top_and_one_folder_down(tmp_path: Path):
+    text = "image,tags\na.jpg,mug\n"
+    root = table(tmp_path, text, "a.jpg")
+    for deep, is_read in (("one", True), ("one/two", False)):
+        (root / deep).mkdir()
+        (root / "tags.csv").rename(root / deep / "tags.csv")
+        assert (len(_tables(root)) == 1) == is_read
+        (root / deep / "tags.csv").rename(root / "tags.csv")
+
+
+def test_the_table_of_a_drawn_split_holds_no_tags(tmp_path: Path):
+    root = table(tmp_path, "image,tags\na.jpg,mug\n", "a.jpg")
+    (root / "splits.csv").write_text("image,tags\na.jpg,jar\n")
+    assert formats.read(root).class_names == ("mug",)
+
+
+def _tables(root: Path) -> list[str]:
+    return tag_tables._sheets(Folder(root))

@@ -188,3 +188,48 @@ def test_lists_within_lists_end(tmp_path: Path, key: str, leaf: str):
     (root / "data.yaml").write_text(f"{text}names: [mug]\n{key.format('*a7')}\n")
     found = formats.read(root, problems=(problems := []))
     assert len(found) <= 1 and len(problems) <= 1001
+
+
+def test_an_image_in_two_lists_says_in_which(tmp_path: Path):
+    root = pictures(tmp_path, "a.jpg", "b.jpg", "c.jpg")
+    for name, other in (("train", "a"), ("val", "b"), ("test", "c")):
+        (root / f"{name}.txt").write_text(f"images/a.jpg\nimages/{other}.jpg")
+    facts = "train: train.txt\nval: val.txt\ntest: test.txt\n"
+    splits(root, facts, problems := [])
+    (twice,) = (
+        p for p in problems if p.kind == "image-twice" and "a" in p.paths[0].stem
+    )
+    assert twice.message == "is in train and valid and test of data.yaml"
+
+
+def test_the_paths_of_a_windows_machine_are_paths(tmp_path: Path):
+    root = pictures(tmp_path, "train/a.jpg", "b.jpg", "c.jpg")
+    (root / "val.txt").write_text("C:\\x\\images\\b.jpg\n")
+    facts = "train: C:\\x\\images\\train\nval: val.txt\n"
+    assert splits(root, facts) == {"a": "train", "b": "valid", "c": ""}
+
+
+def test_a_line_of_a_list_names_the_nearest_image_only(tmp_path: Path):
+    root = pictures(tmp_path / "data", "a.jpg").parent
+    image_file(root / "images" / "a.jpg")
+    (root / "labels").mkdir()
+    (root / "labels" / "a.txt").write_text("0 0.5 0.5 0.5 0.5")
+    (root / "data" / "train.txt").write_text("images/a.jpg\n")
+    (root / "data.yaml").write_text("names: [mug]\ntrain: data/train.txt\n")
+    found = formats.read(root)
+    assert {s.path.relative_to(root).as_posix(): s.split for s in found} == {
+        "data/images/a.jpg": "train",
+        "images/a.jpg": "",
+    }
+
+
+@pytest.mark.parametrize(
+    ("shape", "points"), [("1000, 3", 1000), ("1001, 3", 0), ("00017, 3", 0)]
+)
+def test_an_object_has_at_most_a_thousand_keypoints(
+    tmp_path: Path, shape: str, points: int
+):
+    (tmp_path / "data.yaml").write_text(f"names: [mug]\nkpt_shape: [{shape}]\n")
+    problems = []
+    assert read_layout(Folder(tmp_path, problems=problems)).points == points
+    assert [p.kind for p in problems] == ([] if points else ["annotation-unreadable"])

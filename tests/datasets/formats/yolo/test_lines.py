@@ -124,7 +124,7 @@ def test_no_object_is_lost_where_keypoints_differ_or_are_no_numbers(tmp_path: Pa
 
 
 def test_flips_beyond_the_keypoints_are_left_out(tmp_path: Path):
-    found = replace(posed(tmp_path / "in", 2), flip_pairs=((0, 1), (1, 2)))
+    found = replace(posed(tmp_path / "in", 2), flip_pairs=((0, 1), (0, 2)))
     assert through_yolo(found, tmp_path / "out")[1]["flip_idx"] == [1, 0]
 
 
@@ -162,3 +162,20 @@ def test_a_class_of_millions_is_a_fault(tmp_path: Path, label: str):
     (root / "labels" / "a.txt").write_text(f"{label} 0.5 0.5 0.5 0.5")
     with pytest.raises(FormatError, match="no class"):
         formats.read(root)
+
+
+def test_a_text_beside_an_image_is_no_label_unless_classes_are_listed(tmp_path: Path):
+    for name in ("mug/a.jpg", "jar/b.jpg"):
+        image_file(tmp_path / name)
+        (tmp_path / name).with_suffix(".txt").write_text("0 0.5 0.5 0.5 0.5")
+    assert formats.recognise(tmp_path) == "classes"
+    (tmp_path / "classes.txt").write_text("mug\n")
+    assert formats.recognise(tmp_path) == "yolo"
+
+
+def test_labels_without_any_image_are_no_images(tmp_path: Path):
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "a.txt").write_text("0 0.5 0.5 0.5 0.5")
+    found = formats.read(tmp_path, problems=(problems := []))
+    assert len(found) == 0 and found.class_names == ()
+    assert "image-missing" in {p.kind for p in problems}
