@@ -400,3 +400,23 @@ def test_sheets_are_looked_for_at_the_top_and_one_folder_down(
     (root / deep).mkdir(parents=True)
     (root / "annotations/instances_val2017.json").rename(root / deep / "a.json")
     assert len(coco._sheets(Folder(root))) == count
+
+
+def document_of(root: Path) -> tuple[Path, dict]:
+    path = root / "annotations" / "instances_val2017.json"
+    return path, json.loads(path.read_text())
+
+
+def test_an_image_after_one_that_is_none_is_read(tmp_path: Path):
+    path, document = document_of(sheet(tmp_path, BOX))
+    document["images"].insert(0, {"id": 9})
+    path.write_text(json.dumps(document))
+    problems = []
+    assert len(formats.read(tmp_path, problems=problems)) == 1
+    assert [p.kind for p in problems] == ["annotation-unreadable"]
+
+
+def test_an_image_is_looked_for_in_images_before_anywhere(tmp_path: Path):
+    image_file(sheet(tmp_path, BOX) / "other" / "a.jpg")
+    assert read_one(tmp_path).path == tmp_path / "images" / "a.jpg"
+    assert read_one(tmp_path).group == ""

@@ -175,3 +175,18 @@ def test_of_two_masks_of_a_name_the_one_below_masks_counts(tmp_path: Path):
     (sample,) = formats.read(tmp_path)
     assert sample.label_map == tmp_path / "masks" / "train" / "a.png"
     assert sample.labels.tolist() == [0, 2] and sample.labels.dtype == np.int64
+
+
+def test_a_mask_of_one_bit_has_two_classes(tmp_path: Path):
+    found = formats.read(masks(tmp_path, numbered(255, 255), mode="1"))
+    assert found.samples[0].labels.tolist() == [0]
+
+
+def test_a_palette_changes_no_number(tmp_path: Path):
+    root = masks(tmp_path, numbered(2, 1))
+    with Image.open(root / "masks" / "a.png") as file:
+        painted = file.convert("P")
+    painted.putdata(numbered(2, 1).ravel().tolist())
+    painted.putpalette([9, 9, 9, 200, 0, 0, 0, 200, 0])
+    painted.save(root / "masks" / "a.png")
+    assert formats.read(root).samples[0].labels.tolist() == [0, 1, 2]

@@ -150,3 +150,13 @@ def test_what_is_no_list_of_tasks_is_no_export(tmp_path: Path, document: object)
     image_file(tmp_path / "jar" / "b.jpg")
     (tmp_path / "notes.json").write_text(json.dumps(document))
     assert formats.recognise(tmp_path) == "classes"
+
+
+def test_a_turned_rectangle_gets_the_upright_box_around_it(tmp_path: Path):
+    """30 × 20 pixels, turned by 30 degrees around its upper left corner."""
+    turned = json.loads(json.dumps(BOX))
+    turned["value"] |= {"x": 50, "y": 25, "rotation": 30}
+    (sample,) = formats.read(export(tmp_path, turned))
+    sine, cosine = 0.5, 3**0.5 / 2
+    wanted = [30 - 20 * sine, 10, 30 + 30 * cosine, 10 + 30 * sine + 20 * cosine]
+    assert sample.boxes[0].tolist() == pytest.approx(wanted, abs=1e-3)

@@ -45,3 +45,11 @@ def test_other_shapes_are_noted_and_left_out(tmp_path: Path):
     found = formats.read(sheet(tmp_path, circle, BOX), problems=problems)
     assert len(found.samples[0].labels) == 1
     assert problems[0].severity == "warning"
+
+
+def test_pictures_may_lie_in_a_folder_of_their_own(tmp_path: Path):
+    for name in ("images", "other"):
+        image_file(tmp_path / name / "a.jpg")
+    document = {"version": "5", "imagePath": "a.jpg", "shapes": [BOX]}
+    (tmp_path / "a.json").write_text(json.dumps(document))
+    assert formats.read(tmp_path)[0].path == tmp_path / "images" / "a.jpg"

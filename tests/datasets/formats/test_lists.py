@@ -120,3 +120,14 @@ def test_studio_pictures_need_no_line(tmp_path: Path):
 def test_labels_are_whole_numbers_of_eight_bytes_whatever_the_list_says(tmp_path: Path):
     found = formats.read(shop(tmp_path, {"train.txt": ["a.jpg 1"], "val.txt": []}))
     assert found[0].labels.dtype == np.int64
+
+
+def test_the_columns_of_classes_may_have_short_names(tmp_path: Path):
+    classes = "name,id,coarse,picture,description\nOat,4,Milk,iconic/oat.jpg,oat.txt\n"
+    root = shop(tmp_path, {"train.txt": ["a.jpg 4"], "val.txt": []}, classes=classes)
+    image_file(root / "iconic" / "oat.jpg")
+    (root / "oat.txt").write_text("made of oats")
+    assert formats.read(root).class_names == ("Oat",)
+    entry = catalogue(root)["Oat"]
+    assert entry.coarse == "Milk" and entry.picture == root / "iconic" / "oat.jpg"
+    assert entry.description == root / "oat.txt"

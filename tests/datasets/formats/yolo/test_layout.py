@@ -233,3 +233,12 @@ def test_an_object_has_at_most_a_thousand_keypoints(
     problems = []
     assert read_layout(Folder(tmp_path, problems=problems)).points == points
     assert [p.kind for p in problems] == ([] if points else ["annotation-unreadable"])
+
+
+def test_lists_are_no_labels_without_an_image(tmp_path: Path):
+    root = pictures(tmp_path, "a.jpg", "b.jpg")
+    for name, image in (("train", "a"), ("val", "b")):
+        (root / "labels" / f"{name}.txt").write_text(f"images/{image}.jpg")
+    facts = "train: labels/train.txt\nval: labels/val.txt\n"
+    assert splits(root, facts, problems := []) == {"a": "train", "b": "valid"}
+    assert problems == []

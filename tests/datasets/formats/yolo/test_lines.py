@@ -179,3 +179,10 @@ def test_labels_without_any_image_are_no_images(tmp_path: Path):
     found = formats.read(tmp_path, problems=(problems := []))
     assert len(found) == 0 and found.class_names == ()
     assert "image-missing" in {p.kind for p in problems}
+
+
+def test_a_name_with_two_dots_keeps_its_labels(tmp_path: Path):
+    drawn = {"a.b.jpg": ([((1, 2, 9, 9), 1)], "train"), "a.jpg": ([], "train")}
+    before = boxed(tmp_path / "in", drawn)
+    after = formats.read(formats.write(before, tmp_path / "out", format="yolo"))
+    assert {s.path.name: len(s.labels) for s in after} == {"a.b.jpg": 1, "a.jpg": 0}
