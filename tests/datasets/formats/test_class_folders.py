@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cvlib.datasets import formats
-from cvlib.datasets.formats import FormatError, UnrecognisedError
+from cvlib.datasets.formats import FormatError, UnrecognisedError, class_folders
 from tests.datasets.formats.sets import boxed, image_file
 
 
@@ -76,3 +76,12 @@ def test_an_image_of_a_class_that_train_lacks_is_left_out_and_named(tmp_path: Pa
     assert {p.kind for p in problems} == {"class-unknown", "annotation-missing"}
     assert {p.paths for p in problems} == {(root / "test/cup/c.jpg",)}
     assert sorted(found.labels.tolist()) == [0, 1]
+
+
+def test_pictures_of_none_of_the_classes_are_no_loss(tmp_path: Path):
+    root = folders(tmp_path, "train/mug/a.jpg", "train/jar/b.jpg", "negatives/c.jpg")
+    image_file(root / "NEGATIVES.jpg")
+    formats.read(root, problems=(problems := []))
+    assert {p.paths[0].name for p in problems} == {"NEGATIVES.jpg"}
+    assert class_folders.is_negative("negatives/train/a.jpg")
+    assert not class_folders.is_negative("mug/negatives/a.jpg")

@@ -420,3 +420,28 @@ def test_an_image_is_looked_for_in_images_before_anywhere(tmp_path: Path):
     image_file(sheet(tmp_path, BOX) / "other" / "a.jpg")
     assert read_one(tmp_path).path == tmp_path / "images" / "a.jpg"
     assert read_one(tmp_path).group == ""
+
+
+def test_a_category_without_a_name_is_called_by_its_number(tmp_path: Path):
+    path, document = document_of(sheet(tmp_path, BOX))
+    del document["categories"][1]["name"]
+    path.write_text(json.dumps(document))
+    assert formats.read(tmp_path).class_names == ("7", "jar")
+
+
+def test_an_image_keeps_the_group_and_the_split_that_its_entry_states(tmp_path: Path):
+    path, document = document_of(sheet(tmp_path, BOX))
+    document["images"][0] |= {"group": "kitchen", "split": "test"}
+    path.write_text(json.dumps(document))
+    sample = read_one(tmp_path)
+    assert (sample.group, sample.split) == ("kitchen", "test")
+
+
+def test_a_sheet_of_no_split_finds_its_images_where_they_are_written(tmp_path: Path):
+    path, document = document_of(sheet(tmp_path, BOX))
+    path.unlink()
+    (path.parent / "all.json").write_text(json.dumps(document))
+    (tmp_path / "images" / "a.jpg").unlink()
+    for folder in ("images/all", "images/other"):
+        image_file(tmp_path / folder / "a.jpg")
+    assert read_one(tmp_path).path == tmp_path / "images" / "all" / "a.jpg"

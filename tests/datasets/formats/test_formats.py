@@ -594,3 +594,13 @@ def test_labels_without_boxes_are_refused_with_a_way_out(
     with pytest.raises(FormatError) as caught:
         formats.write(found, tmp_path / "out", format=format)
     assert str(caught.value).startswith(said.format(tmp_path))
+
+
+def test_a_sheet_that_is_named_collects_its_faults_too(tmp_path: Path):
+    image_file(tmp_path / "a.jpg")
+    entry = {"id": 1, "file_name": "a.jpg", "width": 60, "height": 40}
+    odd = {"id": 1, "image_id": 1, "category_id": 5, "bbox": [1, 1, 5, 5]}
+    document = {"images": [entry], "annotations": [odd], "categories": []}
+    (tmp_path / "a.json").write_text(json.dumps(document))
+    found = formats.read(tmp_path / "a.json", problems=(problems := []))
+    assert len(found) == 1 and {p.paths[0].name for p in problems} == {"a.json"}

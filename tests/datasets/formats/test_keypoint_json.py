@@ -66,3 +66,14 @@ def test_another_number_of_keypoints_is_a_fault(tmp_path: Path):
     drawn(tmp_path, one, "train/{}/other")
     with pytest.raises(FormatError, match="wanted 2 keypoints an object, got 1"):
         formats.read(tmp_path)
+
+
+def test_a_document_that_is_none_is_a_fault_and_no_image(tmp_path: Path):
+    root = drawn(drawn(tmp_path), name="train/{}/c")
+    (root / "train/annotations/c.json").write_text("{")
+    found = formats.read(root, problems=(problems := []))
+    assert [s.path.name for s in found] == ["a.b.jpg"]
+    assert [(p.kind, p.paths[0].name) for p in problems] == [
+        ("annotation-unreadable", "c.json"),
+        ("annotation-missing", "c.jpg"),
+    ]

@@ -160,3 +160,9 @@ def test_a_turned_rectangle_gets_the_upright_box_around_it(tmp_path: Path):
     sine, cosine = 0.5, 3**0.5 / 2
     wanted = [30 - 20 * sine, 10, 30 + 30 * cosine, 10 + 30 * sine + 20 * cosine]
     assert sample.boxes[0].tolist() == pytest.approx(wanted, abs=1e-3)
+
+
+def test_only_the_first_part_of_an_uploaded_name_is_label_studios(tmp_path: Path):
+    image_file(tmp_path / "my-red-cup.jpg")
+    root = export(tmp_path, BOX, image="/data/upload/1/3f2a-my-red-cup.jpg")
+    assert formats.read(root)[0].path == root / "my-red-cup.jpg"

@@ -131,3 +131,15 @@ def test_the_columns_of_classes_may_have_short_names(tmp_path: Path):
     entry = catalogue(root)["Oat"]
     assert entry.coarse == "Milk" and entry.picture == root / "iconic" / "oat.jpg"
     assert entry.description == root / "oat.txt"
+
+
+def test_lists_in_folders_are_none_and_columns_have_other_names(tmp_path: Path):
+    classes = "class,number\nOat,1\nPear,0\n"
+    lists = {"train.txt": ["a.jpg 1", "b.jpg 0"], "val.txt": ["c.jpg 1"]}
+    root = shop(tmp_path, lists, classes=classes)
+    (root / "old").mkdir()
+    for name in ("train.txt", "val.txt", "test.txt"):
+        (root / "old" / name).write_text("a.jpg 0\n")
+    found = formats.read(root)
+    assert found.class_names == ("Pear", "Oat") and len(found) == 3
+    assert {s.split for s in found} == {"train", "valid"}

@@ -51,3 +51,12 @@ def test_a_path_is_relative_to_the_set_or_its_bare_name():
     found = named("x/a.jpg")
     assert relative_path(found, found.samples[0]) == "x/a.jpg"
     assert relative_path(found, Sample(Path("other/b.jpg"), (1, 1))) == "b.jpg"
+
+
+def test_only_the_last_dot_begins_an_ending_and_its_case_is_kept():
+    assert told_apart(["a.b.jpg", "a.c.jpg"]) == ["a.b.jpg", "a.c.jpg"]
+    assert told_apart(["a.b.jpg", "A.B.jpg"]) == ["a.b.jpg", "A.B (2).jpg"]
+    thrice = ["a.JPG", "a.jpg", "a.Jpg"]
+    assert told_apart(thrice) == ["a.JPG", "a (2).jpg", "a (3).Jpg"]
+    taken = ["a (2).jpg", "a.jpg", "a.jpg"]
+    assert told_apart(taken) == ["a (2).jpg", "a.jpg", "a (3).jpg"]

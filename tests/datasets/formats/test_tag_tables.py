@@ -182,3 +182,21 @@ def test_the_table_of_a_drawn_split_holds_no_tags(tmp_path: Path):
 
 def _tables(root: Path) -> list[str]:
     return tag_tables._sheets(Folder(root))
+
+
+def test_a_table_that_cannot_be_read_is_a_fault(tmp_path: Path):
+    root = table(tmp_path, "image,tags\na.jpg,mug\n", "a.jpg")
+    sheet = Folder(root, problems=(problems := []))
+    (root / "broken.csv").write_bytes(b"image,tags\n\xff\xfe\x00,mug\n")
+    assert tag_tables._rows(sheet, "broken.csv") == ([], [])
+    assert [(p.kind, p.paths) for p in problems] == [
+        ("annotation-unreadable", (root / "broken.csv",))
+    ]
+    assert "is no CSV" in problems[0].message
+
+
+def test_a_column_called_tags_of_noughts_and_ones_is_one_tag_of_several(tmp_path: Path):
+    text = "image,tags,mug\na.jpg,1,0\nb.jpg,0,1\n"
+    found = formats.read(table(tmp_path, text, "a.jpg", "b.jpg"))
+    assert found.class_names == ("tags", "mug")
+    assert [s.labels.tolist() for s in found] == [[0], [1]]

@@ -7,6 +7,7 @@ import pytest
 from cvlib.datasets import formats
 from cvlib.datasets.formats import FormatError
 from cvlib.datasets.formats.folder import Folder
+from cvlib.datasets.formats.yolo import layout
 from cvlib.datasets.formats.yolo.layout import Layout, read_layout
 from tests.datasets.formats.sets import image_file
 from tests.datasets.formats.yolo.drawn import lines, pictures
@@ -242,3 +243,21 @@ def test_lists_are_no_labels_without_an_image(tmp_path: Path):
     facts = "train: labels/train.txt\nval: labels/val.txt\n"
     assert splits(root, facts, problems := []) == {"a": "train", "b": "valid"}
     assert problems == []
+
+
+@pytest.mark.parametrize("name", ["data.yml", "z.yaml", "z.yml"])
+def test_a_broken_yaml_does_not_hide_a_good_one(tmp_path: Path, name: str):
+    root = pictures(tmp_path, "a.jpg")
+    (root / "a.yaml").write_text("names: [")
+    (root / name).write_text("names: [mug]\ntrain: images\n")
+    found = formats.read(root, problems=(problems := []))
+    assert (found.class_names, found[0].split) == (("mug",), "train")
+    assert problems == []
+
+
+def test_a_folder_without_yaml_has_its_names_beside_and_no_sheet(tmp_path: Path):
+    root = pictures(tmp_path, "a.jpg")
+    (root / "notes.yaml").write_text("names: 3\n")
+    folder = Folder(root, problems=[])
+    assert layout._facts(folder) == ("", {})
+    assert folder.problems == []

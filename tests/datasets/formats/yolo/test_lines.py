@@ -186,3 +186,8 @@ def test_a_name_with_two_dots_keeps_its_labels(tmp_path: Path):
     before = boxed(tmp_path / "in", drawn)
     after = formats.read(formats.write(before, tmp_path / "out", format="yolo"))
     assert {s.path.name: len(s.labels) for s in after} == {"a.b.jpg": 1, "a.jpg": 0}
+
+
+def test_points_that_no_mirror_swaps_stay_where_they_are(tmp_path: Path):
+    found = replace(posed(tmp_path / "in", 3), flip_pairs=((0, 2),))
+    assert through_yolo(found, tmp_path / "out")[1]["flip_idx"] == [2, 1, 0]
