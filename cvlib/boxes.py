@@ -22,10 +22,14 @@ def areas(boxes: Boxes) -> Boxes:
     return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
 
 
-def ious(boxes: Boxes, others: Boxes) -> NDArray[np.float64]:
+def ious(
+    boxes: Boxes, others: Boxes, *, crowd: NDArray[np.bool_] | None = None
+) -> NDArray[np.float64]:
     """Intersection over union, [N, M], of boxes [N, 4] with others [M, 4].
 
-    Computed by pycocotools, which also judges detectors. Used in book/data/annotate.
+    Where `crowd`, [M], is true, the share of the box that lies in the other, as COCO
+    has it for crowds. Computed by pycocotools, which also judges detectors. Used in
+    book/data/annotate.
 
     >>> ious(np.array([[0, 0, 2, 2.0]]), np.array([[1, 0, 3, 2.0]])).round(3).tolist()
     [[0.333]]
@@ -36,8 +40,10 @@ def ious(boxes: Boxes, others: Boxes) -> NDArray[np.float64]:
     _check(others)
     if not len(boxes) or not len(others):
         return np.zeros((len(boxes), len(others)))
-    crowd = np.zeros(len(others), dtype=np.uint8)
-    return np.asarray(coco_mask.iou(to_xywh(boxes), to_xywh(others), crowd))
+    flags = np.zeros(len(others)) if crowd is None else np.asarray(crowd)
+    return np.asarray(
+        coco_mask.iou(to_xywh(boxes), to_xywh(others), flags.astype(np.uint8))
+    )
 
 
 def match(

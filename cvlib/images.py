@@ -56,6 +56,27 @@ def open_image(picture: Picture, *, size: int | None = None) -> Image.Image:
     return ImageOps.fit(whole, (size, size), Image.Resampling.BICUBIC)
 
 
+def letterbox(
+    picture: Picture | Tensor, *, size: int
+) -> tuple[Tensor, tuple[int, int]]:
+    """The whole picture in a square, bytes [3, size, size], and its (height, width).
+
+    Its longer side is scaled to `size`; it lies in the upper left corner, and grey
+    fills the rest: a pixel of the square is max(height, width) / size of the picture's.
+    Tensors are [3, H, W], bytes or 0–1. Errors as in `open_image`. Used in
+    book/detection/predict.
+    """
+    if isinstance(picture, Tensor):
+        picture = picture.detach().cpu().permute(1, 2, 0).numpy()
+    whole = open_image(picture)
+    scale = size / max(whole.size)
+    sides = [max(1, round(side * scale)) for side in whole.size]
+    square = Image.new("RGB", (size, size), (128, 128, 128))
+    small = whole.resize(sides, Image.Resampling.BICUBIC, reducing_gap=2.0)
+    square.paste(small, (0, 0))
+    return torch.from_numpy(_channels_first(square)), (whole.height, whole.width)
+
+
 def load_image(picture: Picture, *, size: int | None = None) -> Tensor:
     """A picture as float32 [3, H, W] in 0–1; size and errors as in `open_image`."""
     return to_float(torch.from_numpy(_channels_first(open_image(picture, size=size))))

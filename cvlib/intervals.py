@@ -171,10 +171,38 @@ def paired_difference(
     if bounds and len(members) < LEAST_GROUPS:
         return Difference(float(change.mean()), *bounds)
     found = _drawn(change, members, np.mean, draws)
-    count = len(members)
+    ends = expanded_interval(found, len(members), confidence=confidence)
+    return Difference(float(change.mean()), *ends)
+
+
+def expanded_interval(
+    drawn: ArrayLike, count: int, *, confidence: float = 0.95
+) -> tuple[float, float]:
+    """The interval that a statistic's draws, [draws], give, of `count` groups each.
+
+    Percentiles of Student's t rather than the normal's, see `paired_difference`. Used
+    in book/detection/how-good.
+    """
     wide = t.ppf((1 - confidence) / 2, count - 1) * np.sqrt(count / (count - 1))
-    low, high = np.quantile(found, [norm.cdf(wide), norm.cdf(-wide)])
-    return Difference(float(change.mean()), float(low), float(high))
+    low, high = np.nanquantile(np.asarray(drawn), [norm.cdf(wide), norm.cdf(-wide)])
+    return float(low), float(high)
+
+
+def drawn_counts(groups: Sequence[str], *, draws: int = 2000) -> Places:
+    """How often each image is drawn where whole groups are; int64 [draws, images].
+
+    For statistics that are no mean over images, such as a detector's average precision:
+    they weigh images by these counts. Raises ValueError for fewer than 10 groups. Used
+    in book/detection/how-good.
+    """
+    _, members = _in_groups(np.zeros(len(groups)), groups)
+    generator = np.random.default_rng(0)
+    share = np.full(len(members), 1 / len(members))
+    times = generator.multinomial(len(members), share, size=draws)
+    counts = np.empty((draws, len(groups)), np.int64)
+    for group, own in enumerate(members):
+        counts[:, own] = times[:, [group]]
+    return counts
 
 
 def _in_groups(

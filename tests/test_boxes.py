@@ -88,3 +88,9 @@ def test_a_wrong_shape_is_named():
         boxes.ious(np.zeros((0, 5)), NONE)
     with pytest.raises(ValueError, match=r"\[N, 4\], got \[0, 3\]"):
         boxes.ious(NONE, np.zeros((0, 3)))
+
+
+def test_of_a_crowd_the_share_of_the_box_that_lies_in_it_counts():
+    box, others = np.array([[0, 0, 2, 2.0]]), np.array([[1, 0, 9, 9.0]] * 2)
+    overlap = boxes.ious(box, others, crowd=np.array([True, False]))
+    assert overlap[0].tolist() == pytest.approx([0.5, 2 / (4 + 72 - 2)])

@@ -10,6 +10,7 @@ from cvlib.images import (
     as_batch,
     as_sequence,
     batches,
+    letterbox,
     load_image,
     load_images,
     open_image,
@@ -253,3 +254,25 @@ def test_a_batch_is_chosen_for_the_size_that_the_network_sees():
     assert len(list(batches(pictures, size=8, device=cpu))) == 1
     large = torch.zeros(2, 3, 600, 600, dtype=torch.uint8)
     assert len(list(batches(large, size=8, device=cpu))) == 2
+
+
+@pytest.mark.parametrize(
+    ("sides", "inside"),
+    [((50, 100), (50, 100)), ((100, 50), (100, 50)), ((1, 300), (1, 100))],
+)
+def test_a_whole_picture_lies_in_the_upper_left_of_its_square(sides, inside):
+    pixels = np.full((*sides, 3), 255, np.uint8)
+    square, canvas_size = letterbox(pixels, size=100)
+    assert square.shape == (3, 100, 100) and square.dtype == torch.uint8
+    assert canvas_size == sides
+    height, width = inside
+    assert (square[:, :height, :width] > 200).all()
+    assert (square[:, height:] == 128).all() and (square[:, :, width:] == 128).all()
+
+
+def test_tensors_are_letterboxed_as_arrays_are():
+    pixels = np.random.default_rng(0).integers(0, 256, (30, 70, 3)).astype(np.uint8)
+    channels_first = torch.from_numpy(pixels).permute(2, 0, 1)
+    wanted, _ = letterbox(pixels, size=40)
+    for tensor in (channels_first, channels_first.float() / 255):
+        assert torch.equal(letterbox(tensor, size=40)[0], wanted)

@@ -11,6 +11,8 @@ from cvlib import intervals
 from cvlib.datasets.groups import grouped
 from cvlib.intervals import (
     bootstrap_interval,
+    drawn_counts,
+    expanded_interval,
     grouped_upper_bound,
     paired_difference,
     upper_bound,
@@ -316,3 +318,22 @@ def test_few_groups_with_bounds_say_that_nothing_is_known(
 def test_bounds_change_no_interval_of_groups_enough():
     hits = [1, 0, 1, 1, 0, 1, 1, 1, 0, 1]
     assert bootstrap_interval(hits, bounds=(0, 1)) == bootstrap_interval(hits)
+
+
+def test_counts_of_draws_keep_groups_whole_and_their_number():
+    groups = [f"g{i // 3}" for i in range(36)]
+    counts = drawn_counts(groups, draws=500)
+    assert counts.shape == (500, 36)
+    whole = counts.reshape(500, 12, 3)
+    assert (whole == whole[:, :, :1]).all()
+    assert (whole[:, :, 0].sum(axis=1) == 12).all()
+    assert counts.mean() == pytest.approx(1)
+    with pytest.raises(ValueError, match="10 or more groups wanted, got 9"):
+        drawn_counts(groups[:27])
+
+
+def test_an_expanded_interval_is_wider_where_groups_are_few():
+    drawn = np.random.default_rng(0).normal(size=20_000)
+    many, few = (expanded_interval(drawn, count) for count in (1000, 10))
+    assert many == pytest.approx((-1.96, 1.96), abs=0.07)
+    assert few[1] == pytest.approx(2.262 * (10 / 9) ** 0.5, abs=0.12)

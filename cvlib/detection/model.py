@@ -1,0 +1,210 @@
+"""A detector: a pretrained backbone, a light pyramid, a head of torchvision's.
+
+The pyramid is T.-Y. Lin et al., "Feature Pyramid Networks for Object Detection", CVPR
+2017, with few channels; the heads are FCOS (Z. Tian et al., ICCV 2019) and RetinaNet
+(T.-Y. Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017).
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torchvision.models.detection import FCOS, RetinaNet
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.fcos import FCOSHead
+from torchvision.models.detection.retinanet import RetinaNetHead
+from torchvision.ops import FeaturePyramidNetwork
+
+from cvlib.backbones import Backbone
+from cvlib.devices import pick_batch_size
+from cvlib.images import as_sequence, letterbox
+from cvlib.models import ImageModel, evaluating
+
+Head = Literal["fcos", "retinanet"]
+Prediction = dict[str, Tensor]
+
+STRIDES = (8, 16, 32)  # pixels of the image to a pixel of each level
+BOX_SIDES = (32, 64, 128)  # of RetinaNet's anchors, a level each
+CHANNELS = 64  # of the pyramid; torchvision's 256 cost twice the time of a step
+MOST_BOXES = 100  # an image, as COCO counts them
+LEAST_SCORE = 0.01  # what is less sure is not even considered
+
+
+class Detector(ImageModel):
+    """Squares in 0–1, or bytes, [B, 3, S, S] → predictions; in training, losses.
+
+    The labels count from 0. Its settings, and how pictures become squares, are inside,
+    so that validation and prediction cannot differ in them.
+    """
+
+    kind = "detector"
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        class_names: Sequence[str],
+        *,
+        image_size: int = 320,
+        head: Head = "fcos",
+    ) -> None:
+        super().__init__(backbone, image_size=image_size)
+        self.class_names, self.head = list(class_names), head
+        pyramid = _Pyramid(self.features, CHANNELS)
+        whole = {
+            "image_mean": backbone.mean,
+            "image_std": backbone.std,
+            "detections_per_img": MOST_BOXES,
+            "score_thresh": LEAST_SCORE,
+            "min_size": self.image_size,  # as `letterbox` makes them, so none is scaled
+            "max_size": self.image_size,
+        }
+        self.network = _HEADS[head](pyramid, len(self.class_names), whole)
+
+    def forward(
+        self, images: Tensor, targets: list[dict[str, Tensor]] | None = None
+    ) -> Any:
+        """Predictions, a dict an image; with targets, in training, a dict of losses."""
+        pixels = images / 255 if images.dtype == torch.uint8 else images
+        return self.network(list(pixels), targets)
+
+    def settings(self) -> dict[str, Any]:
+        """What the constructor needs, the class names among it."""
+        own = {"class_names": self.class_names, "head": self.head}
+        return {**super().settings(), **own}
+
+
+class _Pyramid(nn.Module):
+    """A backbone's maps at three strides, summed from coarse to fine.
+
+    The backbone is the model's, not this part's: in a file it stands once.
+    """
+
+    def __init__(self, body: nn.Module, channels: int) -> None:
+        super().__init__()
+        self.body, self.out_channels = (body,), channels  # a tuple is no child
+        facts: Any = getattr(body, "feature_info", None)
+        if facts is None:
+            raise ValueError(
+                "a detector wants the maps inside its backbone, which networks of timm "
+                f"give; got {type(body).__name__}"
+            )
+        last = {fact["reduction"]: i for i, fact in enumerate(facts)}
+        self.stages = [last[stride] for stride in STRIDES]
+        self.levels = FeaturePyramidNetwork(
+            [facts[i]["num_chs"] for i in self.stages], channels
+        )
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        images = images.contiguous(memory_format=torch.channels_last)
+        body: Any = self.body[0]
+        maps = body.forward_intermediates(
+            images, indices=self.stages, intermediates_only=True, stop_early=True
+        )
+        found: dict[str, Tensor] = self.levels(
+            OrderedDict((str(s), m) for s, m in zip(STRIDES, maps, strict=True))
+        )
+        return found
+
+
+def _fcos(pyramid: _Pyramid, classes: int, whole: dict[str, Any]) -> nn.Module:
+    anchors = AnchorGenerator(tuple((s,) for s in STRIDES), ((1.0,),) * len(STRIDES))
+    head = FCOSHead(CHANNELS, 1, classes, num_convs=2)
+    return FCOS(pyramid, classes, anchor_generator=anchors, head=head, **whole)
+
+
+def _retinanet(pyramid: _Pyramid, classes: int, whole: dict[str, Any]) -> nn.Module:
+    sizes = tuple(
+        (side, side * 2 ** (1 / 3), side * 2 ** (2 / 3)) for side in BOX_SIDES
+    )
+    anchors = AnchorGenerator(sizes, ((0.5, 1.0, 2.0),) * len(sizes))
+    head = RetinaNetHead(CHANNELS, anchors.num_anchors_per_location()[0], classes)
+    for part in (head.classification_head, head.regression_head):
+        part.conv = part.conv[:2]
+    return RetinaNet(pyramid, classes, anchor_generator=anchors, head=head, **whole)
+
+
+_HEADS = {"fcos": _fcos, "retinanet": _retinanet}
+
+
+def build_detector(
+    backbone: Backbone,
+    class_names: Sequence[str],
+    *,
+    image_size: int = 320,
+    head: Head = "fcos",
+) -> Detector:
+    """A detector for `class_names`: a copy of the backbone, the rest to be trained.
+
+    `image_size` is the side, in pixels, of the squares it looks at. Used in
+    book/detection/train.
+    """
+    return Detector(backbone, class_names, image_size=image_size, head=head)
+
+
+def predict(
+    model: Detector,
+    images: Any,
+    *,
+    score_threshold: float = 0.05,
+    batch_size: int | None = None,
+) -> list[Prediction]:
+    """What is found in each image, in any form; see `predict_stream`."""
+    given = as_sequence(images)
+    found = predict_stream(
+        model, given, score_threshold=score_threshold, batch_size=batch_size
+    )
+    return list(found)
+
+
+def predict_stream(
+    model: Detector,
+    images: Iterable[Any],
+    *,
+    score_threshold: float = 0.05,
+    batch_size: int | None = None,
+) -> Iterator[Prediction]:
+    """A dict an image, in order, a batch at a time; for films and folders of any size.
+
+    `boxes` float32 [N, 4], XYXY in pixels of the upright picture, `scores` float32 [N],
+    best first, `labels` int64 [N], places in `model.class_names`. Used in
+    book/detection/predict.
+    """
+    size, waiting = model.image_size, iter(images)
+    step = batch_size or pick_batch_size((size, size), model.device)
+    while batch := list(islice(waiting, step)):
+        squares = [letterbox(image, size=size) for image in batch]
+        pixels = torch.stack([square for square, _ in squares]).to(model.device)
+        with evaluating(model) as ready, torch.inference_mode():
+            found = ready(pixels)
+        for one, (_, canvas_size) in zip(found, squares, strict=True):
+            yield _in_picture(one, canvas_size, size, score_threshold)
+
+
+def _in_picture(
+    found: Prediction, canvas_size: tuple[int, int], size: int, score_threshold: float
+) -> Prediction:
+    """A square's prediction in its picture's pixels; what is too unsure is left out."""
+    height, width = canvas_size
+    boxes = found["boxes"].cpu() * (max(canvas_size) / size)
+    boxes = boxes.clamp(min=0)
+    boxes[:, 0::2].clamp_(max=width)
+    boxes[:, 1::2].clamp_(max=height)
+    area = (boxes[:, 2:] - boxes[:, :2]).prod(dim=1)
+    scores = found["scores"].cpu()
+    order = scores.argsort(descending=True, stable=True)
+    order = order[(scores[order] >= score_threshold) & (area[order] > 0)]
+    labels = found["labels"].cpu()[order]
+    return {"boxes": boxes[order], "scores": scores[order], "labels": labels}
+
+
+def load_detector(path: str | Path) -> Detector:
+    """A detector from the file that its `save` wrote, in evaluation mode, on the CPU.
+
+    Raises FileNotFoundError, or ValueError for a file that holds none. Used in
+    book/detection/predict.
+    """
+    return Detector.load(path)
