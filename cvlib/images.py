@@ -63,8 +63,7 @@ def letterbox(
 
     Its longer side is scaled to `size`; it lies in the upper left corner, and grey
     fills the rest: a pixel of the square is max(height, width) / size of the picture's.
-    Tensors are [3, H, W], bytes or 0–1. Errors as in `open_image`. Used in
-    book/detection/predict.
+    Tensors are [3, H, W], bytes or 0–1. Errors as in `open_image`.
     """
     if isinstance(picture, Tensor):
         picture = picture.detach().cpu().permute(1, 2, 0).numpy()

@@ -180,8 +180,7 @@ def expanded_interval(
 ) -> tuple[float, float]:
     """The interval that a statistic's draws, [draws], give, of `count` groups each.
 
-    Percentiles of Student's t rather than the normal's, see `paired_difference`. Used
-    in book/detection/how-good.
+    Percentiles of Student's t rather than the normal's, see `paired_difference`.
     """
     wide = t.ppf((1 - confidence) / 2, count - 1) * np.sqrt(count / (count - 1))
     low, high = np.nanquantile(np.asarray(drawn), [norm.cdf(wide), norm.cdf(-wide)])
@@ -192,8 +191,7 @@ def drawn_counts(groups: Sequence[str], *, draws: int = 2000) -> Places:
     """How often each image is drawn where whole groups are; int64 [draws, images].
 
     For statistics that are no mean over images, such as a detector's average precision:
-    they weigh images by these counts. Raises ValueError for fewer than 10 groups. Used
-    in book/detection/how-good.
+    they weigh images by these counts. Raises ValueError for fewer than 10 groups.
     """
     _, members = _in_groups(np.zeros(len(groups)), groups)
     generator = np.random.default_rng(0)

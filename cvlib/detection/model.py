@@ -139,8 +139,7 @@ def build_detector(
 ) -> Detector:
     """A detector for `class_names`: a copy of the backbone, the rest to be trained.
 
-    `image_size` is the side, in pixels, of the squares it looks at. Used in
-    book/detection/train.
+    `image_size` is the side, in pixels, of the squares it looks at.
     """
     return Detector(backbone, class_names, image_size=image_size, head=head)
 
@@ -170,8 +169,7 @@ def predict_stream(
     """A dict an image, in order, a batch at a time; for films and folders of any size.
 
     `boxes` float32 [N, 4], XYXY in pixels of the upright picture, `scores` float32 [N],
-    best first, `labels` int64 [N], places in `model.class_names`. Used in
-    book/detection/predict.
+    best first, `labels` int64 [N], places in `model.class_names`.
     """
     size, waiting = model.image_size, iter(images)
     step = batch_size or pick_batch_size((size, size), model.device)
@@ -204,7 +202,6 @@ def _in_picture(
 def load_detector(path: str | Path) -> Detector:
     """A detector from the file that its `save` wrote, in evaluation mode, on the CPU.
 
-    Raises FileNotFoundError, or ValueError for a file that holds none. Used in
-    book/detection/predict.
+    Raises FileNotFoundError, or ValueError for a file that holds none.
     """
     return Detector.load(path)

@@ -26,10 +26,7 @@ def plot_boxes(
     color: str = PALETTE["orange"],
     dashed: bool = False,
 ) -> Axes:
-    """A picture with boxes, [N, 4], each under its caption; call again to add others.
-
-    Used in book/detection/train.
-    """
+    """A picture with boxes, [N, 4], each under its caption; call again to add others."""
     from matplotlib.patches import Rectangle
 
     if not ax.images:
@@ -52,7 +49,7 @@ def plot_precision_recall(
 ) -> Axes:
     """A line a class at one IoU, of `Scores.precision[0]`, [101, classes].
 
-    A class without objects has none. Used in book/detection/train.
+    A class without objects has none.
     """
     for name, own in zip(class_names, precision.T, strict=True):
         if (own > -1).any():
@@ -65,10 +62,7 @@ def plot_precision_recall(
 def plot_training(
     ax: Axes, history: Sequence[Mapping[str, float]], *, metric: str = "ap50"
 ) -> Axes:
-    """Training loss of each epoch, and on a second axis what `judge` said.
-
-    Used in book/detection/train.
-    """
+    """Training loss of each epoch, and on a second axis what `judge` said."""
     epochs = [line["epoch"] for line in history]
     ax.plot(epochs, [line["train_loss"] for line in history], color=PALETTE["blue"])
     ax.set_xlabel("epoch")
@@ -92,8 +86,7 @@ def plot_counts(
 ) -> Axes:
     """Missed objects and false detections against the score threshold, in counts.
 
-    `curves` as `evaluate.count_curves` gives them; `chosen` is marked. Used in
-    book/detection/train.
+    `curves` as `evaluate.count_curves` gives them; `chosen` is marked.
     """
     shown = {"missed": "blue", "false": "orange"}
     for name, colour in shown.items():

@@ -43,7 +43,7 @@ def fit(
     backbone learns at a lower rate, its early third and the statistics of its batch
     norms not at all. What `judge()` says after an epoch joins its line: epoch,
     train_loss, seconds. The model goes to `device`, and ends in evaluation mode there.
-    Raises ValueError for a set without images. Used in book/detection/train.
+    Raises ValueError for a set without images.
     """
     model.to(where := pick_device(device))
     pairs = decoded(images, size=model.image_size)
@@ -92,7 +92,7 @@ def augmentation(size: int, *, smallest: float = 0.5) -> Callable[..., Any]:
     """Crops, mirrors and colours of an image and its boxes, for `fit`.
 
     A crop has sides of `smallest` to 1 of the square's, and is scaled to `size` again;
-    of the boxes those stay whose centre does. Used in book/detection/train.
+    of the boxes those stay whose centre does.
     """
     return v2.Compose(
         [
