@@ -42,11 +42,10 @@ ERRORS = ("class", "place", "both", "duplicate", "background", "missed")
 class Scores:
     """What a detector scores on a set of images.
 
-    numbers: COCO's, by the names in `BOX_NUMBERS`; those of the named size of object
-        are nan where there is none.
-    class_ap: class name → AP; nan for a class without objects.
-    precision: [thresholds, 101 recalls, classes], at IoU 0.50, 0.55, … 0.95; -1 for a
-        class without objects.
+    `numbers` are COCO's, by the names in `BOX_NUMBERS`; nan for a size of object that
+    does not occur. `class_ap`: class name → AP; nan for a class without objects.
+    `precision`, [10, 101, classes], at IoU 0.50, 0.55, … 0.95 and 101 recalls; -1 for a
+    class without objects.
     """
 
     numbers: dict[str, float]
@@ -98,11 +97,10 @@ def evaluate_detections(
 class Matches:
     """Every detection of a set of images, best first, against its objects.
 
-    image, place, label, score: [N] each, `place` in the image's prediction.
-    hit: bool [N], whether it has an object of its class, which no better one has taken.
-    ignored: bool [N], whether it lies on a crowd. taken: [N], the object's number in
-        its image, -1 without.
-    objects: [images, classes], counts.
+    `image`, `place`, `label` and `score`, [N] each: `place` is that in the image's
+    prediction. `hit`, bool [N]: whether it has an object of its class, which no better
+    one has taken. `ignored`, bool [N]: whether it lies on a crowd. `taken`, [N]: the
+    object's number in its image, -1 without. `objects`, [images, classes]: counts.
     """
 
     image: Ints
@@ -178,9 +176,9 @@ def average_precision(
 ) -> NDArray[np.float64]:
     """Mean over classes of the average precision at the IoU of `matches`; [draws].
 
-    counts: [draws, images], how often each image was drawn; once each without it. Equal
-    to COCO's for boxes of all sizes, up to its 100 a picture. nan where there is no
-    object.
+    `counts`, [draws, images], says how often each image was drawn; once each without
+    it. Equal to COCO's for boxes of all sizes, up to its 100 a picture; nan where there
+    is no object.
     """
     images = len(matches.objects)
     drawn = np.ones((1, images)) if counts is None else np.asarray(counts, float)

@@ -26,7 +26,7 @@ def plot_boxes(
     color: str = PALETTE["orange"],
     dashed: bool = False,
 ) -> Axes:
-    """A picture with boxes, [N, 4], each under its caption; call again to add others."""
+    """A picture with boxes, [N, 4], each under its caption; call again for more."""
     from matplotlib.patches import Rectangle
 
     if not ax.images:
