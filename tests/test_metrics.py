@@ -333,6 +333,8 @@ ELSEWHERE = {
     "rerank": "beside the paper's steps, by hand",
     "grouped_upper_bound": "its promise is about many samples; simulated",
     "paired_difference": "the same",
+    "expanded_interval": "held against the quantiles of the normal, in test_intervals",
+    "drawn_counts": "counts, in test_intervals",
 }
 
 
