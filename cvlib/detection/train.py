@@ -1,6 +1,5 @@
 """The training loop of detectors: images with boxes in, a history out."""
 
-import logging
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -15,8 +14,6 @@ from cvlib.detection.model import Detector
 from cvlib.devices import pick_device
 from cvlib.images import letterbox
 from cvlib.samples import ImageSet
-
-log = logging.getLogger("cvlib")
 
 Target = dict[str, Any]
 Pair = tuple[Tensor, Target]
