@@ -40,7 +40,6 @@ def fit(
     batch_size: int,
     transform: Callable[[Tensor], Tensor],
     frozen_groups: int = 1,
-    from_scratch: bool = False,
     order: Callable[[int], list[int]] | None = None,
     judge: Callable[[], dict[str, float]] | None = None,
     device: torch.device | str | None = None,
@@ -50,28 +49,26 @@ def fit(
     `images` in any form, decoded once; `transform` sees each, in bytes or 0–1, anew in
     every epoch. `loss(model(images), labels)` gives a scalar, and its own parameters
     are trained too. The first `frozen_groups` of `model.parameter_groups()` stay as
-    they are, and so do the statistics of batch norms: `from_scratch`, for random
-    weights, trains all. `order(batch_size)` lists the images of an epoch; shuffled
-    without it. What `judge()` says after an epoch joins its line: epoch, train_loss,
-    seconds. The model goes to `device` (see `devices.pick_device`), stays there, and
-    ends in evaluation mode. `classification.train.fit` and `similarity.train.fit` call
-    it.
+    they are, and so do the statistics of all batch norms. `order(batch_size)` lists the
+    images of an epoch; shuffled without it. What `judge()` says after an epoch joins
+    its line: epoch, train_loss, seconds. The model goes to `device` (see
+    `devices.pick_device`), stays there, and ends in evaluation mode.
+    `classification.train.fit` and `similarity.train.fit` call it.
     """
     pixels = as_batch(images, size=model.image_size)
     seen = ImageDataset(pixels, labels, transform)
     loaders = _loaders(seen, min(batch_size, len(seen)), order, pick_device(device))
-    callbacks = [History(), _Judge(judge)]
     with tempfile.TemporaryDirectory() as folder:
         learn = Learner(
             loaders,
             _Trained(model, loss),
             loss_func=loss,
             splitter=_groups,
-            train_bn=from_scratch,
-            cbs=callbacks if from_scratch else [*callbacks, FrozenStatistics()],
+            train_bn=False,
+            cbs=[History(), _Judge(judge), FrozenStatistics()],
             path=folder,
         )
-        learn.freeze_to(0 if from_scratch else frozen_groups)
+        learn.freeze_to(frozen_groups)
         learn.fit_one_cycle(epochs, lr)
     model.eval()
     return list(learn.history.epochs)

@@ -21,7 +21,6 @@ def fit(
     batch_size: int = 16,
     transform: v2.Transform | None = None,
     frozen_groups: int = 1,
-    from_scratch: bool = False,
     valid: tuple[Any, Tensor] | None = None,
     device: torch.device | str | None = None,
 ) -> list[dict[str, float]]:
@@ -30,10 +29,9 @@ def fit(
     The recipe that book/classification/train explains, as one call for the chapters
     that compare many trainings: cross entropy on labels smoothed by a tenth. `images`
     in any form, best decoded, bytes [N, 3, H, W]; `labels` int64 [N]. `transform` is
-    `augmentation` of their height unless given. `from_scratch` is for random weights:
-    nothing stays frozen, and batch norms gather statistics. With `valid`, images and
-    labels, each epoch's line holds `valid_accuracy`. The rest as in
-    `cvlib.training.fit`. Used in book/classification/accuracy-vs-speed.
+    `augmentation` of their height unless given. With `valid`, images and labels, each
+    epoch's line holds `valid_accuracy`. The rest as in `cvlib.training.fit`. Used in
+    book/classification/accuracy-vs-speed.
     """
     side = images.shape[-1] if isinstance(images, Tensor) else model.image_size
 
@@ -53,7 +51,6 @@ def fit(
         batch_size=batch_size,
         transform=transform or augmentation(side),
         frozen_groups=frozen_groups,
-        from_scratch=from_scratch,
         judge=judge,
         device=device,
     )

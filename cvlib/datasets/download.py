@@ -255,7 +255,11 @@ def _explained(job: _Job) -> Iterator[None]:
             raise _file_error(job, error) from error
     except DatasetError as error:
         hint = error.hint.format(name=job.dataset.name, home=job.source.home)
-        error.args = (f"{job.dataset.name}: {error}; {hint}",)
+        name = job.dataset.name
+        mine = (
+            f"; for the folder beside you write ./{name}" if Path(name).is_dir() else ""
+        )
+        error.args = (f"{name}: {error}; {hint}{mine}",)
         raise
 
 

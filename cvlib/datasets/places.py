@@ -20,7 +20,10 @@ def resolve(data: str | Path) -> Dataset | Path:
     """What `data` means: a registered data set, or a path (``~`` expanded) of yours.
 
     The path need not exist. `fetch`, `load`, the doctor and a run's key ask here.
+    Raises TypeError for what is neither text nor path.
     """
+    if not isinstance(data, str | Path):
+        raise TypeError(f"wanted a data set's name or a folder, got {data!r}")
     known = DATASETS.get(data) if isinstance(data, str) else None
     return known or expand(data)
 

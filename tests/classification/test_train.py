@@ -34,27 +34,6 @@ def test_fine_tuning_learns_two_colours_and_leaves_the_early_layers():
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_from_scratch_nothing_is_frozen():
-    images = torch.randint(0, 255, (8, 3, 32, 32), dtype=torch.uint8)
-    backbone = load_backbone("timm/mobilenetv3_small_050", pretrained=False)
-    model = build_classifier(backbone, ["a", "b"], image_size=32)
-    early = next(model.features.parameters()).clone()
-    statistics = model.features.bn1.running_mean.clone()
-    fit(
-        model,
-        images,
-        torch.arange(8) % 2,
-        epochs=1,
-        transform=augmentation(32),
-        batch_size=4,
-        from_scratch=True,
-    )
-    assert not torch.equal(early, next(model.features.parameters()))
-    assert not torch.equal(statistics, model.features.bn1.running_mean)
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("given", [True, False])
 def test_augmentation_is_applied_the_default_too(monkeypatch, given):
     """What blanks every image leaves nothing to learn two colours from."""

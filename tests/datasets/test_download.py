@@ -282,6 +282,15 @@ def test_a_file_missing_in_a_folder_mirror_is_named(
     assert not server.requests
 
 
+def test_a_folder_of_the_same_name_is_pointed_at_when_the_set_cannot_be_had(
+    tiny: Remote, mirror: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (mirror / NAME / ONE).unlink()
+    (tmp_path / "here" / NAME).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here")
+    fails(MissingFileError, f"for the folder beside you write ./{NAME}", mirror=mirror)
+
+
 def test_a_mirror_that_is_no_folder_is_named_in_full(
     tiny: Remote, tmp_path: Path
 ) -> None:

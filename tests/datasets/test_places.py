@@ -79,3 +79,11 @@ def test_a_copy_in_a_cache_of_its_own_is_known_by_its_stamp(here: Path):
     place.parent.mkdir()
     (here / f"other/clothing-0123456789ab.{mark}.verified").touch()
     assert dataset_at(place) is DATASETS["clothing"]
+
+
+@pytest.mark.parametrize("nothing", [None, 3])
+def test_what_is_neither_text_nor_path_is_named(nothing):
+    with pytest.raises(
+        TypeError, match=f"a data set's name or a folder, got {nothing}"
+    ):
+        resolve(nothing)

@@ -11,6 +11,7 @@ the pixels as stored, before EXIF turning. Used in book/data/annotate.
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections import Counter
 from collections.abc import Callable
@@ -48,6 +49,9 @@ __all__ = [
     "recognise",
     "write",
 ]
+
+
+log = logging.getLogger("cvlib")
 
 
 class UnrecognisedError(DatasetError):
@@ -141,6 +145,8 @@ def read(
     entry = _format(format or recognise(folder))
     opened = _open(folder, problems)
     found = entry.module.read(opened)
+    if problems is None and opened.linked:  # the doctor looks for itself
+        log.warning("%s%s", opened.root, _links(opened))
     if not found.samples:
         said = f"is in the form {entry.name}, and no image of it has an annotation"
         opened.fault("nothing-read", "", f"{said}; wanted {entry.module.LOOKS_LIKE}")
@@ -204,9 +210,15 @@ def _copy(source: Path, target: Path) -> None:
 
 def _describe(folder: Folder) -> str:
     if not folder.files:
-        return "no files"
+        return f"no files{_links(folder)}"
     endings = Counter(Path(name).suffix.lower() or "no ending" for name in folder.files)
     counted = ", ".join(f"{n} {ending}" for ending, n in endings.most_common(5))
-    return (
-        f"{len(folder.files)} files ({counted}), such as {', '.join(folder.files[:3])}"
-    )
+    some = ", ".join(folder.files[:3])
+    return f"{len(folder.files)} files ({counted}), such as {some}{_links(folder)}"
+
+
+def _links(folder: Folder) -> str:
+    """What is to be said of links to folders; nothing where there are none."""
+    if not (linked := folder.linked):
+        return ""
+    return f"; links to folders are not followed: {', '.join(linked[:5])}"

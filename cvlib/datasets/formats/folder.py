@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -69,6 +70,17 @@ class Folder:
             for key in {PurePosixPath(image).name, PurePosixPath(image).stem}:
                 found.setdefault(key, []).append(image)
         return found
+
+    @cached_property
+    def linked(self) -> list[str]:
+        """Relative paths of links to folders; what is behind them is not read."""
+        found = [
+            Path(parent, name).relative_to(self.root).as_posix()
+            for parent, folders, _ in os.walk(self.root)
+            for name in folders
+            if name[0] != "." and Path(parent, name).is_symlink()
+        ]
+        return sorted(found)
 
     def under(self, *folders: str, suffix: str = "") -> list[str]:
         """Files below any of these folders, with this ending."""

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from cvlib.datasets import formats
+from cvlib.datasets.formats import UnrecognisedError
 from cvlib.datasets.formats.folder import Folder, FormatError
 from tests.datasets.formats.sets import image_file
 
@@ -90,3 +92,19 @@ def test_a_missing_image_is_not_replaced_by_one_that_has_its_own_entry(
     assert [p.message for p in problems] == [
         "all.json names 'cam2/7.jpg', which is not there"
     ]
+
+
+def test_links_to_folders_are_not_followed_and_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    image_file(tmp_path / "elsewhere" / "dogs" / "1.jpg")
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "dogs").symlink_to(tmp_path / "elsewhere" / "dogs")
+    said = "links to folders are not followed: dogs"
+    with pytest.raises(UnrecognisedError, match=f"It holds no files; {said}"):
+        formats.read(mine)
+    image_file(mine / "cats" / "1.jpg")
+    image_file(mine / "cows" / "1.jpg")
+    assert list(formats.read(mine).class_names) == ["cats", "cows"]
+    assert caplog.messages == [f"{mine}; {said}"]
