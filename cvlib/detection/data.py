@@ -4,18 +4,22 @@ import logging
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from cvlib.datasets.groups import grouped
 from cvlib.datasets.loading import load
 from cvlib.datasets.registry import DatasetError
+from cvlib.masks import encode_masks
 from cvlib.samples import SPLITS, ImageSet, Sample, relative_path
 
 log = logging.getLogger("cvlib")
 
 LEAST_SIDE = 1.0  # pixels; a thinner box holds nothing to learn
+ORIENTATION = 0x0112  # the EXIF note that says how a picture is to be turned
 
 
 def read_splits(
@@ -27,7 +31,8 @@ def read_splits(
     `cvlib.datasets.load` gave; `group_by` as there. A folder without a split gets one,
     see there. Splits of images without objects that the set keeps apart, as
     `negatives_test`, follow under their names. Images without objects belong to any
-    split; a class without training boxes is logged. Raises DatasetError for a set whose
+    split; a class without training boxes is logged. Pictures that a camera stored lying
+    come `upright`. Raises DatasetError for a set whose
     labels are about whole images. Used in book/detection/train.
     """
     if isinstance(data, ImageSet):
@@ -40,6 +45,7 @@ def read_splits(
             f"wanted boxes, got {len(odd.labels)} labels of the whole image for "
             f"{odd.path}; {images.root} was read as {images.format!r}"
         )
+    images = upright(images)
     apart = {s.split for s in images} - {*SPLITS, ""}
     splits = {name: images.split(name) for name in [*SPLITS, *sorted(apart)]}
     for missing in np.flatnonzero(splits["train"].counts() == 0):
@@ -47,6 +53,62 @@ def read_splits(
             "%s: no training boxes of %r", images.root, images.class_names[missing]
         )
     return splits
+
+
+def upright(images: ImageSet) -> ImageSet:
+    """The set in the pixels of upright pictures, which are what a detector sees.
+
+    Annotations count pixels as stored; where a file's EXIF note turns or mirrors its
+    picture, boxes, masks, keypoints and canvas size are turned with it. A file that
+    cannot be opened stays as it is, for its reader to name.
+    """
+    return images.having(
+        _turned(sample, _orientation(sample.path)) for sample in images
+    )
+
+
+def _orientation(path: Path) -> int:
+    """The EXIF note, 1 to 8; 1 for a picture that stands."""
+    try:
+        with Image.open(path) as picture:
+            note = picture.getexif().get(ORIENTATION, 1)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return 1
+    return note if note in range(2, 9) else 1
+
+
+def _turned(sample: Sample, note: int) -> Sample:
+    """The sample with everything where the note puts it.
+
+    Each of the eight notes is a mirror left to right, one top to bottom, and a swap of
+    rows and columns, or not. Source: EXIF 2.3, orientation, tag 0112 hex.
+    """
+    if note == 1:
+        return sample
+    mirrored, flipped, swapped = note in (2, 3, 7, 8), note in (3, 4, 6, 7), note > 4
+    height, width = sample.canvas_size
+
+    def moved(points: NDArray[np.float32]) -> NDArray[np.float32]:
+        x, y = points[..., 0], points[..., 1]
+        x, y = width - x if mirrored else x, height - y if flipped else y
+        return np.stack([y, x] if swapped else [x, y], axis=-1)
+
+    changed: dict[str, Any] = {}
+    changed["canvas_size"] = (width, height) if swapped else (height, width)
+    if sample.boxes is not None:
+        corners = moved(sample.boxes.reshape(-1, 2, 2))
+        ends = [corners.min(axis=1), corners.max(axis=1)]
+        changed["boxes"] = np.concatenate(ends, axis=1)
+    if sample.keypoints is not None:
+        points = sample.keypoints.copy()
+        marked = points[..., 2] > 0
+        points[marked, :2] = moved(points[marked])
+        changed["keypoints"] = points
+    if sample.rles is not None:
+        masks = sample.masks[:, :: -1 if flipped else 1, :: -1 if mirrored else 1]
+        masks = masks.swapaxes(1, 2) if swapped else masks
+        changed["rles"] = tuple(encode_masks(list(masks)))
+    return replace(sample, **changed)
 
 
 def trainable(images: ImageSet) -> ImageSet:

@@ -7,7 +7,9 @@ import pytest
 from PIL import Image
 
 from cvlib.datasets import DatasetError, load
-from cvlib.detection.data import describe_boxes, read_splits, trainable
+from cvlib.detection.data import describe_boxes, read_splits, trainable, upright
+from cvlib.images import open_image
+from cvlib.masks import boxes_of_masks, encode_masks
 from cvlib.samples import ImageSet, Sample
 
 
@@ -96,3 +98,39 @@ def test_boxes_are_described_in_pixels_and_in_parts_of_the_picture():
 def test_no_boxes_are_described_by_empty_columns():
     found = describe_boxes(images(sample("a.jpg", [])))
     assert {len(column) for column in found.values()} == {0}
+
+
+@pytest.mark.parametrize("note", range(9))
+def test_annotations_are_where_an_upright_picture_shows_the_object(tmp_path, note):
+    """A white patch in a file's pixels, boxed, masked and named by one corner."""
+    mask = np.zeros((1, 30, 50), np.uint8)
+    mask[0, 4:12, 8:33] = 1
+    exif = Image.Exif()
+    exif[0x0112] = note
+    path = tmp_path / "a.png"
+    Image.fromarray(mask[0] * 255).save(path, exif=exif)
+    points = np.array([[[8, 4, 2], [0, 0, 0]]], np.float32)
+    stored = Sample(
+        path,
+        (30, 50),
+        np.zeros(1, np.int64),
+        boxes_of_masks(mask),
+        rles=encode_masks(list(mask)),
+        keypoints=points,
+    )
+    (found,) = upright(ImageSet(tmp_path, "coco", ("patch",), (stored,)))
+    seen = (np.array(open_image(path))[..., 0] > 0).astype(np.uint8)[None]
+    assert found.canvas_size == seen.shape[1:]
+    assert np.array_equal(found.boxes, boxes_of_masks(seen))
+    assert np.array_equal(found.masks, seen)
+    box, corner = found.boxes[0], found.keypoints[0, 0]
+    ends = {(x, y) for x in box[[0, 2]] for y in box[[1, 3]]}
+    assert (corner[0], corner[1]) in ends and corner[2] == 2
+    assert not found.keypoints[0, 1].any()
+    if note == 6:  # a quarter turn to the right: top left becomes top right
+        assert (corner[0], corner[1]) == (box[2], box[1])
+
+
+def test_a_file_that_cannot_be_opened_stays_as_it_is():
+    gone = images(sample("gone.jpg", [[1, 2, 3, 4]]))
+    assert np.array_equal(upright(gone)[0].boxes, [[1, 2, 3, 4]])
