@@ -5,9 +5,9 @@ head on a pretrained backbone, `train` fits it, `evaluate` turns predictions int
 numbers with intervals, `plot` draws them.
 
 A **target** is what `Sample.target()` gives. A **prediction** is one image's dict:
-`boxes` float32 [N, 4], XYXY in the pixels that `Sample.boxes` and `Sample.canvas_size`
-count, `labels` int64 [N], places in `class_names` counted from 0, `scores` float32 [N],
-best first; and `masks` or `keypoints` where the model finds them.
+`boxes` float32 [N, 4], XYXY in pixels of the upright picture, `labels` int64 [N],
+places in `class_names` counted from 0, `scores` float32 [N], best first; and `masks` or
+`keypoints` where the model finds them.
 
 Each name is imported from its file when you ask for it.
 """
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         describe_boxes,
         read_splits,
         trainable,
+        upright,
     )
     from cvlib.detection.evaluate import (
         ap_difference,
@@ -73,5 +74,6 @@ __all__ = [
     "predict_stream",
     "read_splits",
     "trainable",
+    "upright",
 ]
 __getattr__, __dir__ = face(__name__)

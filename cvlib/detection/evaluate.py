@@ -67,7 +67,7 @@ def evaluate_detections(
     `kind` says what is compared; keypoints want `sigmas`, one a point, the spread of
     people's clicks as a share of the object's size. faster-coco-eval gives pycocotools'
     numbers in a tenth of its time. Raises ValueError where predictions and targets are
-    not of the same images, or lack what is compared.
+    not of the same images, or lack what is compared. Used in book/detection/how-good.
     """
     _check(predictions, targets, kind)
     truth = _truth(targets, class_names, kind)
@@ -123,7 +123,8 @@ def match_objects(
     """Which detection has found which object, by COCO's rule, class by class.
 
     From the surest down each takes the free object of its class that it overlaps most,
-    if by `iou_threshold`; so of two on one object the second is a mistake.
+    if by `iou_threshold`; so of two on one object the second is a mistake. Used in
+    book/detection/how-good.
     """
     _check(predictions, targets, "boxes")
     rows: list[Row] = []
@@ -178,7 +179,7 @@ def average_precision(
 
     `counts`, [draws, images], says how often each image was drawn; once each without
     it. Equal to COCO's for boxes of all sizes, up to its 100 a picture; nan where there
-    is no object.
+    is no object. Used in book/detection/how-good.
     """
     images = len(matches.objects)
     drawn = np.ones((1, images)) if counts is None else np.asarray(counts, float)
@@ -217,7 +218,7 @@ def ap_interval(
 ) -> tuple[float, float]:
     """The 95 % interval of `average_precision`, whole groups of images drawn anew.
 
-    Raises ValueError for fewer than 10 groups.
+    Raises ValueError for fewer than 10 groups. Used in book/detection/how-good.
     """
     drawn = average_precision(matches, drawn_counts(groups, draws=draws))
     low, high = np.nanquantile(drawn, [0.025, 0.975])
@@ -230,7 +231,7 @@ def ap_difference(
     """Whether one detector is better than another, on the same images.
 
     Both are judged on the same draws of whole groups of images, so what is hard is hard
-    for both. Errors as in `ap_interval`.
+    for both. Errors as in `ap_interval`. Used in book/detection/how-good.
     """
     counts = drawn_counts(groups, draws=draws)
     change = average_precision(one, counts) - average_precision(other, counts)
@@ -245,7 +246,8 @@ def count_curves(
     """What a score threshold costs, in counts; [thresholds] each.
 
     `missed` objects, `false` detections (a second one on an object is false), `alarms`:
-    images with a false detection, `images_missed`: images with a missed object.
+    images with a false detection, `images_missed`: images with a missed object. Used in
+    book/detection/operating-point.
     """
     thresholds = np.asarray(score_thresholds, float)
     kept = matches.score[None] >= thresholds[:, None]
@@ -277,7 +279,7 @@ def confusion(
 
     Rows are the truth, columns what was said; the last of each is background: objects
     that nothing overlaps, and detections of nothing. Partners are those of the highest
-    total IoU, whatever their classes.
+    total IoU, whatever their classes. Used in book/detection/how-good.
     """
     _check(predictions, targets, "boxes")
     table = np.zeros((classes + 1, classes + 1), np.int64)
@@ -318,7 +320,7 @@ def error_types(
     (its class, IoU from `background_iou` to `iou_threshold`), `both`, a `duplicate`, or
     `background`; an object is `missed` that no detection of the first two kinds was
     meant for. Mended, a wrong class or place becomes a hit where its object is still
-    free, and goes otherwise; the rest go.
+    free, and goes otherwise; the rest go. Used in book/detection/how-good.
     """
     matches = match_objects(predictions, targets, classes, iou_threshold=iou_threshold)
     kinds, meant = _mistakes(

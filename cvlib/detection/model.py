@@ -20,9 +20,12 @@ from torchvision.models.detection.retinanet import RetinaNetHead
 from torchvision.ops import FeaturePyramidNetwork
 
 from cvlib.backbones import Backbone
+from cvlib.checkpoints import save_model
 from cvlib.devices import pick_batch_size
 from cvlib.images import as_sequence, letterbox
 from cvlib.models import ImageModel, evaluating
+
+SHIPPED = Path(__file__).with_name("shelves.safetensors")
 
 Head = Literal["fcos", "retinanet"]
 Prediction = dict[str, Tensor]
@@ -31,7 +34,9 @@ STRIDES = (8, 16, 32)  # pixels of the image to a pixel of each level
 BOX_SIDES = (32, 64, 128)  # of RetinaNet's anchors, a level each
 CHANNELS = 64  # of the pyramid; torchvision's 256 cost twice the time of a step
 MOST_BOXES = 100  # an image, as COCO counts them
+SAME = 0.5  # IoU from which two boxes of one class are one object
 LEAST_SCORE = 0.01  # what is less sure is not even considered
+FIRST_SIDE = 2.0  # from a place to each side of its box, in strides, untrained
 
 
 class Detector(ImageModel):
@@ -59,8 +64,10 @@ class Detector(ImageModel):
             "image_std": backbone.std,
             "detections_per_img": MOST_BOXES,
             "score_thresh": LEAST_SCORE,
+            "nms_thresh": SAME,
             "min_size": self.image_size,  # as `letterbox` makes them, so none is scaled
             "max_size": self.image_size,
+            "_skip_resize": True,  # in training, where crops may be smaller
         }
         self.network = _HEADS[head](pyramid, len(self.class_names), whole)
 
@@ -75,6 +82,20 @@ class Detector(ImageModel):
         """What the constructor needs, the class names among it."""
         own = {"class_names": self.class_names, "head": self.head}
         return {**super().settings(), **own}
+
+    def save(self, path: str | Path, *, half: bool = False) -> Path:
+        """As every model's; `half` keeps two bytes a number, half the file.
+
+        Scores of such a file differ in the third digit from those before it was saved.
+        Used in book/detection/train.
+        """
+        if not half:
+            return super().save(path)
+        weights = {
+            name: value.half() if value.is_floating_point() else value
+            for name, value in self.state_dict().items()
+        }
+        return save_model(path, weights, {"kind": self.kind, **self.settings()})
 
 
 class _Pyramid(nn.Module):
@@ -113,6 +134,8 @@ class _Pyramid(nn.Module):
 def _fcos(pyramid: _Pyramid, classes: int, whole: dict[str, Any]) -> nn.Module:
     anchors = AnchorGenerator(tuple((s,) for s in STRIDES), ((1.0,),) * len(STRIDES))
     head = FCOSHead(CHANNELS, 1, classes, num_convs=2)
+    # Sides go through a ReLU: those that begin below nought would not learn.
+    nn.init.constant_(head.regression_head.bbox_reg.bias, FIRST_SIDE)
     return FCOS(pyramid, classes, anchor_generator=anchors, head=head, **whole)
 
 
@@ -139,7 +162,8 @@ def build_detector(
 ) -> Detector:
     """A detector for `class_names`: a copy of the backbone, the rest to be trained.
 
-    `image_size` is the side, in pixels, of the squares it looks at.
+    `image_size` is the side, in pixels, of the squares it looks at. Used in
+    book/detection/train.
     """
     return Detector(backbone, class_names, image_size=image_size, head=head)
 
@@ -151,7 +175,10 @@ def predict(
     score_threshold: float = 0.05,
     batch_size: int | None = None,
 ) -> list[Prediction]:
-    """What is found in each image, in any form; see `predict_stream`."""
+    """What is found in each image, in any form; see `predict_stream`.
+
+    Used in book/detection/predict.
+    """
     given = as_sequence(images)
     found = predict_stream(
         model, given, score_threshold=score_threshold, batch_size=batch_size
@@ -199,9 +226,11 @@ def _in_picture(
     return {"boxes": boxes[order], "scores": scores[order], "labels": labels}
 
 
-def load_detector(path: str | Path) -> Detector:
+def load_detector(path: str | Path | None = None) -> Detector:
     """A detector from the file that its `save` wrote, in evaluation mode, on the CPU.
 
-    Raises FileNotFoundError, or ValueError for a file that holds none.
+    Without a path the one that ships: eight kinds of things on kitchen shelves, made
+    by book/detection/train. Raises FileNotFoundError, or ValueError for a file that
+    holds none. Used in book/detection/predict.
     """
-    return Detector.load(path)
+    return Detector.load(SHIPPED if path is None else Path(path).expanduser())

@@ -26,7 +26,10 @@ def plot_boxes(
     color: str = PALETTE["orange"],
     dashed: bool = False,
 ) -> Axes:
-    """A picture with boxes, [N, 4], each under its caption; call again for more."""
+    """A picture with boxes, [N, 4], each under its caption; call again for more.
+
+    Used in book/detection/predict.
+    """
     from matplotlib.patches import Rectangle
 
     if not ax.images:
@@ -49,11 +52,12 @@ def plot_precision_recall(
 ) -> Axes:
     """A line a class at one IoU, of `Scores.precision[0]`, [101, classes].
 
-    A class without objects has none.
+    A class without objects has none. Used in book/detection/how-good.
     """
-    for name, own in zip(class_names, precision.T, strict=True):
+    for place, (name, own) in enumerate(zip(class_names, precision.T, strict=True)):
         if (own > -1).any():
-            ax.plot(RECALLS, own, label=name)
+            dashes = ("-", "--", ":")[place // (len(PALETTE) - 1) % 3]  # ink is none
+            ax.plot(RECALLS, own, label=name, linestyle=dashes)
     ax.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02))
     ax.legend(fontsize=7, loc="lower left", ncols=2)
     return ax
@@ -62,7 +66,10 @@ def plot_precision_recall(
 def plot_training(
     ax: Axes, history: Sequence[Mapping[str, float]], *, metric: str = "ap50"
 ) -> Axes:
-    """Training loss of each epoch, and on a second axis what `judge` said."""
+    """Training loss of each epoch, and on a second axis what `judge` said.
+
+    Used in book/detection/train.
+    """
     epochs = [line["epoch"] for line in history]
     ax.plot(epochs, [line["train_loss"] for line in history], color=PALETTE["blue"])
     ax.set_xlabel("epoch")
@@ -86,7 +93,8 @@ def plot_counts(
 ) -> Axes:
     """Missed objects and false detections against the score threshold, in counts.
 
-    `curves` as `evaluate.count_curves` gives them; `chosen` is marked.
+    `curves` as `evaluate.count_curves` gives them; `chosen` is marked. Used in
+    book/detection/operating-point.
     """
     shown = {"missed": "blue", "false": "orange"}
     for name, colour in shown.items():

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torchvision import tv_tensors
 from torchvision.transforms import v2
+from torchvision.transforms.v2 import functional
 
 from cvlib.detection.data import trainable
 from cvlib.detection.model import Detector
@@ -19,7 +20,7 @@ Target = dict[str, Any]
 Pair = tuple[Tensor, Target]
 
 LEAST_SHOWN = 4  # pixels a side of a box, after a crop; less teaches nothing
-BACKBONE_SHARE = 0.3  # of the rate: it knows much already
+BACKBONE_SHARE = 0.15  # of the rate: it knows much already
 
 
 def fit(
@@ -27,8 +28,9 @@ def fit(
     images: ImageSet,
     *,
     epochs: int,
-    lr: float = 2e-3,
+    lr: float = 4e-3,
     batch_size: int = 8,
+    train_size: int | None = None,
     transform: Callable[..., Any] | None = None,
     judge: Callable[[], dict[str, float]] | None = None,
     device: torch.device | str | None = None,
@@ -36,15 +38,16 @@ def fit(
     """Train a detector in place by one cycle of rates; a dict an epoch comes back.
 
     Each picture is decoded once, as a square of the model's size; `transform`, which is
-    `augmentation` unless given, changes it and its boxes anew in every epoch. The
+    `augmentation` to `train_size` pixels (the model's size, unless given) if there is
+    none, changes it and its boxes anew in every epoch. The
     backbone learns at a lower rate, its early third and the statistics of its batch
     norms not at all. What `judge()` says after an epoch joins its line: epoch,
     train_loss, seconds. The model goes to `device`, and ends in evaluation mode there.
-    Raises ValueError for a set without images.
+    Raises ValueError for a set without images. Used in book/detection/train.
     """
     model.to(where := pick_device(device))
     pairs = decoded(images, size=model.image_size)
-    change = transform or augmentation(model.image_size)
+    change = transform or augmentation(train_size or model.image_size)
     steps = epochs * -(-len(pairs) // batch_size)
     optimizer, schedule = _optimizer(model, lr, steps)
     history = []
@@ -70,7 +73,10 @@ def fit(
 
 
 def decoded(images: ImageSet, *, size: int) -> list[Pair]:
-    """Squares in bytes, [3, size, size], each with its boxes there and its labels."""
+    """Squares in bytes, [3, size, size], each with its boxes there and its labels.
+
+    Raises ValueError for a set without images. Used in book/detection/train.
+    """
     pairs = []
     for sample in trainable(images):
         square, canvas_size = letterbox(sample.path, size=size)
@@ -85,21 +91,48 @@ def decoded(images: ImageSet, *, size: int) -> list[Pair]:
     return pairs
 
 
-def augmentation(size: int, *, smallest: float = 0.5) -> Callable[..., Any]:
+def augmentation(
+    size: int, *, smallest: float = 0.4, largest: float = 0.9, grey: float = 0.3
+) -> Callable[..., Any]:
     """Crops, mirrors and colours of an image and its boxes, for `fit`.
 
-    A crop has sides of `smallest` to 1 of the square's, and is scaled to `size` again;
-    of the boxes those stay whose centre does.
+    A crop is a square of `smallest` to `largest` of the side, scaled to `size`; of the
+    boxes those stay whose centre does. A share `grey` loses its colour, and with `grey`
+    above 0 hues turn freely: right where colour must not decide, wrong where it does.
+    Used in book/detection/train.
     """
     return v2.Compose(
         [
-            v2.RandomIoUCrop(min_scale=smallest),
-            v2.Resize((size, size)),
+            _SquareCrop(size, smallest, largest),
             v2.RandomHorizontalFlip(),
-            v2.ColorJitter(brightness=0.3, contrast=0.3, saturation=0.3, hue=0.03),
+            v2.ColorJitter(0.3, 0.3, 0.3, hue=0.5 if grey else 0),
+            v2.RandomGrayscale(grey),
             v2.SanitizeBoundingBoxes(min_size=LEAST_SHOWN),
         ]
     )
+
+
+class _SquareCrop(nn.Module):
+    """A square at random of an image, [3, H, W], and of its boxes, scaled to `size`."""
+
+    def __init__(self, size: int, smallest: float, largest: float) -> None:
+        super().__init__()
+        self.size, self.shares = [size, size], (smallest, largest)
+
+    def forward(self, image: Tensor, target: Target) -> Pair:
+        height, width = image.shape[-2:]
+        share = torch.empty(()).uniform_(*self.shares)
+        side = max(1, int(share * min(height, width)))
+        top = int(torch.randint(height - side + 1, ()))
+        left = int(torch.randint(width - side + 1, ()))
+        boxes = target["boxes"]
+        inside = (boxes[:, :2] + boxes[:, 2:]) / 2 - torch.tensor([left, top])
+        stays = ((inside > 0) & (inside < side)).all(dim=1)
+        place = (top, left, side, side, self.size)
+        moved = functional.clamp_bounding_boxes(functional.resized_crop(boxes, *place))
+        kept = tv_tensors.wrap(moved[stays], like=moved)
+        seen = functional.resized_crop(image, *place)
+        return seen, {"boxes": kept, "labels": target["labels"][stays]}
 
 
 def _optimizer(model: Detector, lr: float, steps: int) -> tuple[Any, Any]:

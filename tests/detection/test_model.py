@@ -9,6 +9,8 @@ from PIL import Image
 
 from cvlib.backbones import load_backbone
 from cvlib.detection import model as detectors
+from cvlib.detection.data import read_splits
+from cvlib.detection.evaluate import evaluate_detections
 from cvlib.detection.model import (
     MOST_BOXES,
     build_detector,
@@ -129,6 +131,29 @@ def test_what_is_saved_comes_back_and_predicts_the_same(detector, tmp_path: Path
         predict(detector, images), predict(again, images), strict=True
     ):
         assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_half_a_file_predicts_nearly_the_same(detector, tmp_path: Path):
+    whole = detector.save(tmp_path / "whole.safetensors").stat().st_size
+    path = detector.save(tmp_path / "half.safetensors", half=True)
+    assert path.stat().st_size < 0.6 * whole
+    again = load_detector(path)
+    assert next(again.parameters()).dtype == torch.float32
+    one, other = (predict(m, picture(64, 80))[0] for m in (detector, again))
+    assert torch.allclose(one["scores"][:3], other["scores"][:3], atol=0.01)
+
+
+def test_the_detector_that_ships_is_small_and_finds_things_in_new_scenes():
+    assert detectors.SHIPPED.stat().st_size <= 8_000_000
+    model, test = load_detector(), read_splits("pantry/shelves")["test"]
+    assert model.class_names == list(test.class_names)
+    some = test[:16]
+    scores = evaluate_detections(
+        predict(model, some, score_threshold=0.01),
+        [sample.target() for sample in some],
+        test.class_names,
+    )
+    assert scores.numbers["ap50"] > 0.35
 
 
 def test_another_kind_of_model_is_refused(tmp_path: Path):

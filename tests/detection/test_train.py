@@ -10,6 +10,9 @@ from PIL import Image
 from torchvision import tv_tensors
 
 from cvlib.backbones import load_backbone
+from cvlib.detection import train as training
+from cvlib.detection.data import read_splits
+from cvlib.detection.evaluate import evaluate_detections
 from cvlib.detection.model import build_detector, predict
 from cvlib.detection.train import augmentation, decoded, fit
 from cvlib.samples import ImageSet, Sample
@@ -110,6 +113,59 @@ def test_augmentation_moves_boxes_with_the_pixels():
             assert near.abs().max() <= 2.5
             sizes.add(round(right - x))
     assert len(sizes) > 3
+
+
+def test_a_crop_keeps_boxes_by_their_centres_and_cuts_them_at_its_edge():
+    """Red says the column and green the row that a pixel was in."""
+    pixels = torch.zeros(3, 40, 40)
+    pixels[0], pixels[1] = torch.arange(40), torch.arange(40)[:, None]
+    boxes = torch.tensor([[2.0, 4, 18, 16], [12, 14, 26, 30]])
+    boxes = tv_tensors.BoundingBoxes(boxes, format="XYXY", canvas_size=(40, 40))
+    target = {"boxes": boxes, "labels": torch.tensor([4, 5])}
+    torch.manual_seed(0)
+    crop, kept = training._SquareCrop(20, 0.5, 0.5), set()
+    for _ in range(40):
+        seen, found = crop(tv_tensors.Image(pixels), target)
+        left, top = int(seen[0, 0, 0]), int(seen[1, 0, 0])
+        wanted = {}
+        for label, (x, y, right, bottom) in zip((4, 5), boxes.tolist(), strict=True):
+            middle = ((x + right) / 2 - left, (y + bottom) / 2 - top)
+            if all(0 < place < 20 for place in middle):
+                sides = x - left, y - top, right - left, bottom - top
+                wanted[label] = [min(max(side, 0), 20) for side in sides]
+        given = zip(found["labels"].tolist(), found["boxes"].tolist(), strict=True)
+        assert dict(given) == wanted
+        kept |= {(label, *sides) for label, sides in wanted.items()}
+    assert {label for label, *_ in kept} == {4, 5} and len(kept) > 10
+
+
+def test_crops_may_be_smaller_than_the_pictures_to_be_judged(tmp_path: Path):
+    seen = []
+    model = small()
+    model.network.backbone.register_forward_pre_hook(
+        lambda _, given: seen.append(given[0].shape[-1])
+    )
+    fit(model, squares(tmp_path, 2), epochs=1, batch_size=2, train_size=64)
+    predict(model, squares(tmp_path, 1))
+    assert seen == [64, 96]
+
+
+@pytest.mark.slow
+def test_a_short_remake_of_the_shipped_detector_learns_to_find_things():
+    """Two passes of book/detection/train's recipe, at a smaller size."""
+    torch.manual_seed(0)
+    splits = read_splits("pantry/shelves")
+    names = splits["train"].class_names
+    model = build_detector(load_backbone(), names, image_size=256)
+    history = fit(model, splits["train"], epochs=2, train_size=160)
+    assert history[1]["train_loss"] < 0.9 * history[0]["train_loss"]
+    some = splits["valid"][:30]
+    found = predict(model, some, score_threshold=0.01)
+    found = [{**one, "labels": torch.zeros_like(one["labels"])} for one in found]
+    targets = [sample.target() for sample in some]
+    targets = [{**one, "labels": torch.zeros_like(one["labels"])} for one in targets]
+    scores = evaluate_detections(found, targets, ["thing"])
+    assert scores.numbers["ap50"] > 0.15
 
 
 @pytest.mark.parametrize("kept", [0, 1])
