@@ -73,12 +73,13 @@ def plot_training(
     epochs = [line["epoch"] for line in history]
     ax.plot(epochs, [line["train_loss"] for line in history], color=PALETTE["blue"])
     ax.set_xlabel("epoch")
+    ax.locator_params(axis="x", integer=True)
     ax.set_ylabel("training loss", color=PALETTE["blue"])
     judged = [(line["epoch"], line[metric]) for line in history if metric in line]
     if judged:
         beside: Any = ax.twinx()
         beside.plot(*zip(*judged, strict=True), color=PALETTE["orange"], marker="o")
-        beside.set_ylabel(f"{metric} on validation", color=PALETTE["orange"])
+        beside.set_ylabel(f"{metric.upper()} on validation", color=PALETTE["orange"])
         beside.set_ylim(0, 1)
         beside.grid(visible=False)
     return ax
