@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -374,10 +375,11 @@ def _print_times(rows: list[Row]) -> None:
 
 
 def _faults(log: str) -> list[str]:
-    """The lines of a build's log that name a fault; its end when none does."""
+    """The lines of a build's log that name a fault, or an exception; else its end."""
     lines = log.splitlines()
     found = [x for x in lines if "WARNING:" in x or "ERROR:" in x]
-    return found or lines[-25:]
+    raised = [x for x in lines if re.search(r"exception|error\b", x, re.IGNORECASE)]
+    return found or raised[:10] + lines[-15:]
 
 
 def _run_cells(run: Run | None, met: bool) -> list[str]:

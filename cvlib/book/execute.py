@@ -24,6 +24,7 @@ from cvlib.book import RunError
 from cvlib.book.chapters import code_cells
 from cvlib.book.imports import parse_cell
 from cvlib.book.keys import device_of, source_digests, tracked_versions
+from cvlib.book.ledger import read_ledger
 from cvlib.book.machine import describe_machine, find_gpu
 from cvlib.book.runs import Job, Run, find_run, locked
 from cvlib.recording import MIME_TYPE
@@ -81,6 +82,8 @@ def ensure_runs(
 ) -> list[Run | Exception]:
     """Run what is not stored, two at a time; a failure does not stop the others.
 
+    Those that took longest when they were calibrated or sabotaged begin first, so that
+    none of them is left to run alone. The runs come back in the order of the jobs.
     Ctrl-C stops all, removes the half-written runs and ends their kernels.
     """
     stale = sum(not job.path.is_file() for job in jobs)
@@ -99,11 +102,21 @@ def ensure_runs(
 
     with ThreadPoolExecutor(workers) as pool:
         try:
-            return list(pool.map(one, jobs))
+            order = sorted(jobs, key=_known_seconds, reverse=True)
+            runs = dict(zip(map(id, order), pool.map(one, order), strict=True))
+            return [runs[id(job)] for job in jobs]
         except BaseException:
             stop.set()
             pool.shutdown(cancel_futures=True)
             raise
+
+
+def _known_seconds(job: Job) -> float:
+    """What the chapter took when its ledger was written; 0 where that says nothing."""
+    ledger = read_ledger(job.chapter.path, job.profile)
+    if "seconds" in ledger.bands:
+        return ledger.bands["seconds"].median
+    return ledger.sabotage.record.get("seconds", 0.0) if ledger.sabotage else 0.0
 
 
 def merge_records(notebook: nbformat.NotebookNode) -> dict[str, float]:

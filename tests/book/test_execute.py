@@ -14,6 +14,7 @@ import pytest
 from cvlib.book import RunError
 from cvlib.book.chapters import get_chapter
 from cvlib.book.execute import CellCount, ensure_run, ensure_runs, merge_records
+from cvlib.book.ledger import Ledger, write_ledger
 from cvlib.book.runs import find_run, make_job
 from cvlib.recording import MIME_TYPE
 from tests.small_book import PAGE, edit, job_of, with_code
@@ -94,6 +95,28 @@ def test_a_failure_does_not_stop_the_other_chapters(book: Path):
     failed, run = ensure_runs([bad, good], progress=lambda job, state: None)
     assert isinstance(failed, RunError)
     assert not isinstance(run, Exception) and run.record == {"accuracy": 0.75}
+
+
+def test_what_took_longest_begins_first_and_runs_come_back_in_order(book: Path):
+    jobs = [make_job(book, get_chapter(book, f"part/{n}")) for n in ("one", "two")]
+    slow = Ledger().sabotaged("0" * 16, {"seconds": 90.0})
+    write_ledger(jobs[1].chapter.path, "embedded", slow)
+    begun: list[str] = []
+    runs = ensure_runs(
+        jobs, workers=1, progress=lambda job, state: begun.append(job.chapter.name)
+    )
+    assert begun[0] == "part/two"
+    assert [run.meta["chapter"] for run in runs] == ["part/one", "part/two"]
+    fast = Ledger().calibrated("", [{"seconds": 5.0}] * 2)
+    write_ledger(jobs[1].chapter.path, "embedded", fast.sabotaged("", {"seconds": 99}))
+    write_ledger(
+        jobs[0].chapter.path, "embedded", Ledger().calibrated("", [{"seconds": 6.0}])
+    )
+    begun.clear()
+    ensure_runs(
+        jobs, workers=1, progress=lambda job, state: begun.append(job.chapter.name)
+    )
+    assert begun[0] == "part/one"
 
 
 def test_two_at_once_run_a_chapter_once(book: Path):
