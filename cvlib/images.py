@@ -27,17 +27,19 @@ ImagePath = str | PathLike[str]
 Picture = ImagePath | Image.Image | NDArray[Any]
 
 
-def open_image(picture: Picture, *, size: int | None = None) -> Image.Image:
+def open_image(picture: Picture | Tensor, *, size: int | None = None) -> Image.Image:
     """A picture as PIL holds it: RGB, upright, at full size or as a square of `size`.
 
     The square is the centre of the picture, its shorter side scaled to `size`. JPEGs
     are decoded straight at a smaller scale when that suffices, which is about twice
-    as fast. Arrays are bytes or floats in 0–1. Raises FileNotFoundError, ValueError
-    naming a file that is no image or is cut short, ValueError for an array of another
+    as fast. Arrays are [H, W, 3], tensors [3, H, W], bytes or floats in 0–1. Raises
+    FileNotFoundError, ValueError naming a file that is no image or is cut short, ValueError for an array of another
     shape or range, and TypeError for what is no picture. Used in
     book/classification/train.
     """
     picture = getattr(picture, "path", picture)
+    if isinstance(picture, Tensor):
+        picture = np.moveaxis(picture.detach().cpu().numpy(), 0, -1)
     if isinstance(picture, np.ndarray):
         picture = _from_array(picture)
     if not isinstance(picture, str | PathLike | Image.Image):
@@ -65,8 +67,6 @@ def letterbox(
     fills the rest: a pixel of the square is max(height, width) / size of the picture's.
     Tensors are [3, H, W], bytes or 0–1. Errors as in `open_image`.
     """
-    if isinstance(picture, Tensor):
-        picture = picture.detach().cpu().permute(1, 2, 0).numpy()
     whole = open_image(picture)
     scale = size / max(whole.size)
     sides = [max(1, round(side * scale)) for side in whole.size]

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         load_detector,
         predict,
         predict_stream,
+        predict_tiles,
     )
     from cvlib.detection.plot import (
         plot_boxes,
@@ -72,6 +73,7 @@ __all__ = [
     "plot_training",
     "predict",
     "predict_stream",
+    "predict_tiles",
     "read_splits",
     "trainable",
     "upright",

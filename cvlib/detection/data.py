@@ -59,8 +59,9 @@ def upright(images: ImageSet) -> ImageSet:
     """The set in the pixels of upright pictures, which are what a detector sees.
 
     Annotations count pixels as stored; where a file's EXIF note turns or mirrors its
-    picture, boxes, masks, keypoints and canvas size are turned with it. A file that
-    cannot be opened stays as it is, for its reader to name.
+    picture, boxes, masks, keypoints and canvas size are turned with it; an index PNG
+    beside it is not. A file that cannot be opened stays as it is, for its reader to
+    name.
     """
     return images.having(
         _turned(sample, _orientation(sample.path)) for sample in images

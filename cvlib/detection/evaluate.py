@@ -66,8 +66,9 @@ def evaluate_detections(
 
     `kind` says what is compared; keypoints want `sigmas`, one a point, the spread of
     people's clicks as a share of the object's size. faster-coco-eval gives pycocotools'
-    numbers in a tenth of its time. Raises ValueError where predictions and targets are
-    not of the same images, or lack what is compared. Used in book/detection/how-good.
+    numbers sooner; tests/benchmarks/test_detection says how much. Raises ValueError
+    where predictions and targets are not of the same images, or lack what is compared.
+    Used in book/detection/how-good.
     """
     _check(predictions, targets, kind)
     truth = _truth(targets, class_names, kind)

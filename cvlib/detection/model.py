@@ -7,22 +7,24 @@ The pyramid is T.-Y. Lin et al., "Feature Pyramid Networks for Object Detection"
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torchvision.models.detection import FCOS, RetinaNet
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.fcos import FCOSHead
 from torchvision.models.detection.retinanet import RetinaNetHead
-from torchvision.ops import FeaturePyramidNetwork
+from torchvision.ops import FeaturePyramidNetwork, batched_nms
 
-from cvlib.backbones import Backbone
+from cvlib.backbones import Backbone, load_backbone
 from cvlib.checkpoints import save_model
 from cvlib.devices import pick_batch_size
-from cvlib.images import as_sequence, letterbox
+from cvlib.images import as_sequence, letterbox, open_image
 from cvlib.models import ImageModel, evaluating
 
 SHIPPED = Path(__file__).with_name("shelves.safetensors")
@@ -36,6 +38,7 @@ CHANNELS = 64  # of the pyramid; torchvision's 256 cost twice the time of a step
 MOST_BOXES = 100  # an image, as COCO counts them
 SAME = 0.5  # IoU from which two boxes of one class are one object
 LEAST_SCORE = 0.01  # what is less sure is not even considered
+EDGE = 2.0  # pixels from a tile's edge at which a thing is cut by it
 FIRST_SIDE = 2.0  # from a place to each side of its box, in strides, untrained
 
 
@@ -83,11 +86,19 @@ class Detector(ImageModel):
         own = {"class_names": self.class_names, "head": self.head}
         return {**super().settings(), **own}
 
+    def at_size(self, image_size: int) -> "Detector":
+        """A copy that looks at squares of another side, in pixels."""
+        settings = {**self.settings(), "image_size": image_size}
+        backbone = load_backbone(settings.pop("backbone"), pretrained=False)
+        other = Detector(backbone, **settings)
+        other.load_state_dict(self.state_dict())
+        return other.to(self.device).train(self.training)
+
     def save(self, path: str | Path, *, half: bool = False) -> Path:
         """As every model's; `half` keeps two bytes a number, half the file.
 
-        Scores of such a file differ in the third digit from those before it was saved.
-        Used in book/detection/train.
+        Scores of such a file differ a little from those before it was saved. Used
+        in book/detection/train.
         """
         if not half:
             return super().save(path)
@@ -144,7 +155,9 @@ def _retinanet(pyramid: _Pyramid, classes: int, whole: dict[str, Any]) -> nn.Mod
         (side, side * 2 ** (1 / 3), side * 2 ** (2 / 3)) for side in BOX_SIDES
     )
     anchors = AnchorGenerator(sizes, ((0.5, 1.0, 2.0),) * len(sizes))
-    head = RetinaNetHead(CHANNELS, anchors.num_anchors_per_location()[0], classes)
+    a_place = anchors.num_anchors_per_location()[0]
+    norm = partial(nn.GroupNorm, 32)  # without it the loss diverges at these rates
+    head = RetinaNetHead(CHANNELS, a_place, classes, norm_layer=norm)
     for part in (head.classification_head, head.regression_head):
         part.conv = part.conv[:2]
     return RetinaNet(pyramid, classes, anchor_generator=anchors, head=head, **whole)
@@ -209,6 +222,86 @@ def predict_stream(
             yield _in_picture(one, canvas_size, size, score_threshold)
 
 
+def predict_tiles(
+    model: Detector,
+    images: Any,
+    *,
+    tile: int,
+    overlap: float = 0.25,
+    score_threshold: float = 0.05,
+    batch_size: int | None = None,
+) -> list[Prediction]:
+    """As `predict`, with each image cut into squares of `tile` pixels of its own.
+
+    Neighbours share `overlap` of their side at least; each tile finds up to 100 things.
+    A box that ends at an inner edge is of a thing cut in two, and left out: what is
+    larger than the overlap can be lost. Of boxes of one class that overlap by half the
+    surest stays. Raises ValueError for
+    a tile of no pixel or an overlap outside [0, 1). Used in
+    book/detection/small-objects.
+    """
+    if tile < 1 or not 0 <= overlap < 1:
+        raise ValueError(
+            "tile wants a pixel or more, and overlap a share from 0 to below 1; "
+            f"got {tile} and {overlap}"
+        )
+    merged = []
+    for image in as_sequence(images):
+        picture = open_image(image)
+        places = _places(picture.size, tile, overlap)
+        parts = predict(
+            model,
+            [picture.crop(place) for place in places],
+            score_threshold=score_threshold,
+            batch_size=batch_size,
+        )
+        whole = [
+            _moved(part, place, picture.size)
+            for part, place in zip(parts, places, strict=True)
+        ]
+        merged.append(_merged(whole))
+    return merged
+
+
+def _places(
+    size: tuple[int, int], tile: int, overlap: float
+) -> list[tuple[int, int, int, int]]:
+    """Left, top, right, bottom of the tiles that cover a picture (width, height)."""
+    starts = []
+    for length in size:
+        room = max(0, length - tile)
+        count = 1 + int(np.ceil(room / max(1, tile * (1 - overlap))))
+        starts.append(np.linspace(0, room, count).round().astype(int).tolist())
+    columns, rows = starts
+    width, height = size
+    return [
+        (x, y, min(x + tile, width), min(y + tile, height))
+        for y in rows
+        for x in columns
+    ]
+
+
+def _moved(
+    found: Prediction, place: tuple[int, int, int, int], size: tuple[int, int]
+) -> Prediction:
+    """A tile's prediction in the picture's pixels, without what its edges cut."""
+    left, top, right, bottom = place
+    boxes = found["boxes"] + torch.tensor([left, top, left, top])
+    low, high = torch.tensor([left, top]), torch.tensor([right, bottom])
+    inner = torch.cat([low > 0, high < torch.tensor(size)])
+    at_edge = (boxes - torch.cat([low, high])).abs() < EDGE
+    whole = ~(at_edge & inner).any(dim=1)
+    moved = {**found, "boxes": boxes}
+    return {name: value[whole] for name, value in moved.items()}
+
+
+def _merged(parts: list[Prediction]) -> Prediction:
+    """The predictions of tiles as one, best first; of what is doubled the surest."""
+    every = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+    kept = batched_nms(every["boxes"], every["scores"], every["labels"], SAME)
+    return {name: value[kept] for name, value in every.items()}
+
+
 def _in_picture(
     found: Prediction, canvas_size: tuple[int, int], size: int, score_threshold: float
 ) -> Prediction:
@@ -226,11 +319,15 @@ def _in_picture(
     return {"boxes": boxes[order], "scores": scores[order], "labels": labels}
 
 
-def load_detector(path: str | Path | None = None) -> Detector:
+def load_detector(
+    path: str | Path | None = None, *, image_size: int | None = None
+) -> Detector:
     """A detector from the file that its `save` wrote, in evaluation mode, on the CPU.
 
     Without a path the one that ships: eight kinds of things on kitchen shelves, made
-    by book/detection/train. Raises FileNotFoundError, or ValueError for a file that
-    holds none. Used in book/detection/predict.
+    by book/detection/train. `image_size` has it look at squares of another side, in
+    pixels, than it was saved for. Raises FileNotFoundError, or ValueError for a file
+    that holds none. Used in book/detection/predict.
     """
-    return Detector.load(SHIPPED if path is None else Path(path).expanduser())
+    saved = Detector.load(SHIPPED if path is None else Path(path).expanduser())
+    return saved if image_size is None else saved.at_size(image_size)

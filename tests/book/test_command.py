@@ -4,7 +4,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from cvlib.book.command import calibrate_one
+from cvlib.book.command import _faults, calibrate_one
 from cvlib.book.ledger import read_ledger
 from cvlib.book.runs import Job, Run, make_job
 from cvlib.book.site import Site
@@ -267,3 +267,16 @@ def test_list_shows_the_chapters_and_one_chapters_parameters(command):
     assert "part/one  A chapter" in command("list").stdout
     shown = command("list", "part/one").stdout
     assert "epochs = 3" in shown and "--profile photos: epochs=4" in shown
+
+
+@pytest.mark.parametrize(
+    ("log", "named"),
+    [
+        ("a.md:3: WARNING: no such page\nfine\n", ["a.md:3: WARNING: no such page"]),
+        ("reading\nValueError: no\nend\n", ["ValueError: no"]),
+        ("reading\nkilled\n", ["reading", "killed"]),
+    ],
+)
+def test_a_failed_build_names_its_fault_or_shows_its_end(log: str, named: list[str]):
+    found = _faults(log)
+    assert found[: len(named)] == named

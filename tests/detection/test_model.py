@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy import ndimage
 
 from cvlib.backbones import load_backbone
 from cvlib.detection import model as detectors
@@ -106,6 +107,62 @@ def test_a_stream_is_read_no_further_than_a_batch(detector):
 def test_odd_pictures_are_looked_at(detector, sides):
     (found,) = predict(detector, picture(*sides))
     assert found["boxes"].shape[1] == 4
+
+
+def bright_spots(_, pictures, **options):
+    """A detector that finds each white square, whole or cut."""
+    found = []
+    for one in pictures:
+        spots, count = ndimage.label(np.asarray(one)[..., 0] > 128)
+        sides = [ndimage.find_objects(spots)[i] for i in range(count)]
+        boxes = [[x.start, y.start, x.stop, y.stop] for y, x in sides]
+        found.append(
+            {
+                "boxes": torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
+                "scores": torch.linspace(0.9, 0.5, count),
+                "labels": torch.zeros(count, dtype=torch.int64),
+            }
+        )
+    return found
+
+
+@pytest.mark.parametrize("size", [(400, 300), (90, 400), (100, 100), (30, 30)])
+def test_tiles_find_each_thing_once_and_whole(monkeypatch, size):
+    monkeypatch.setattr(detectors, "predict", bright_spots)
+    width, height = size
+    canvas = np.zeros((height, width, 3), np.uint8)
+    wanted = set()
+    for y in range(0, height - 20, 33):
+        for x in range(0, width - 20, 37):
+            canvas[y : y + 20, x : x + 20] = 255
+            wanted.add((x, y, x + 20, y + 20))
+    given = torch.from_numpy(canvas).permute(2, 0, 1)
+    for images in (canvas, given):
+        (found,) = detectors.predict_tiles(None, images, tile=100)
+        assert len(found["boxes"]) == len(wanted)
+        assert {tuple(map(round, b)) for b in found["boxes"].tolist()} == wanted
+        assert (found["scores"].diff() <= 0).all()
+
+
+def test_tiles_of_nothing_are_refused_and_of_a_real_detector_merge(detector):
+    image = picture(80, 120)
+    (wanted,) = predict(detector, image)
+    (found,) = detectors.predict_tiles(detector, image, tile=120)
+    assert torch.equal(found["boxes"][0], wanted["boxes"][0])
+    assert 0 < len(found["boxes"]) <= len(wanted["boxes"])
+    for wrong in ({"tile": 0}, {"tile": 9, "overlap": 1.0}):
+        with pytest.raises(ValueError, match="a pixel or more"):
+            detectors.predict_tiles(detector, image, **wrong)
+
+
+def test_another_size_is_a_copy(detector, tmp_path: Path):
+    other = detector.at_size(160)
+    assert (other.image_size, detector.image_size) != (detector.image_size, 160)
+    path = detector.save(tmp_path / "detector.safetensors")
+    image = picture(64, 80)
+    (one,) = predict(load_detector(path, image_size=160), image)
+    (same_one,) = predict(other.eval(), image)
+    assert torch.equal(one["boxes"], same_one["boxes"])
 
 
 def test_a_pixel_of_the_square_is_where_it_was_in_the_picture(detector, monkeypatch):

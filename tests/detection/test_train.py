@@ -57,7 +57,7 @@ def test_squares_are_found_where_they_are(tmp_path: Path, head: str):
         best = found["boxes"][:1].numpy()
         near = len(best) and np.abs(best - sample.boxes).max() < 8
         right += bool(near and found["labels"][0] == sample.labels[0])
-    assert head == "retinanet" or right >= 26  # RetinaNet wants more steps
+    assert right >= {"fcos": 26, "retinanet": 20}[head]  # of 31
     assert not model.training
 
 
@@ -152,20 +152,23 @@ def test_crops_may_be_smaller_than_the_pictures_to_be_judged(tmp_path: Path):
 
 @pytest.mark.slow
 def test_a_short_remake_of_the_shipped_detector_learns_to_find_things():
-    """Two passes of book/detection/train's recipe, at a smaller size."""
+    """Three passes of book/detection/train's recipe, at a smaller size."""
     torch.manual_seed(0)
     splits = read_splits("pantry/shelves")
     names = splits["train"].class_names
     model = build_detector(load_backbone(), names, image_size=256)
-    history = fit(model, splits["train"], epochs=2, train_size=160)
-    assert history[1]["train_loss"] < 0.9 * history[0]["train_loss"]
+    history = fit(model, splits["train"], epochs=3, train_size=160)
+    assert history[-1]["train_loss"] < 0.9 * history[0]["train_loss"]
     some = splits["valid"][:30]
     found = predict(model, some, score_threshold=0.01)
     found = [{**one, "labels": torch.zeros_like(one["labels"])} for one in found]
     targets = [sample.target() for sample in some]
     targets = [{**one, "labels": torch.zeros_like(one["labels"])} for one in targets]
-    scores = evaluate_detections(found, targets, ["thing"])
-    assert scores.numbers["ap50"] > 0.08  # untrained it is 0
+    own, others = [
+        evaluate_detections(given, targets, ["thing"]).numbers["ap50"]
+        for given in (found, [*found[1:], found[0]])  # those of the next picture
+    ]
+    assert own > max(0.15, 5 * others)
 
 
 @pytest.mark.parametrize("kept", [0, 1])

@@ -221,4 +221,5 @@ def _links(folder: Folder) -> str:
     """What is to be said of links to folders; nothing where there are none."""
     if not (linked := folder.linked):
         return ""
-    return f"; links to folders are not followed: {', '.join(linked[:5])}"
+    more = f" and {len(linked) - 5} more" if len(linked) > 5 else ""
+    return f"; links to folders are not followed: {', '.join(linked[:5])}{more}"

@@ -108,3 +108,7 @@ def test_links_to_folders_are_not_followed_and_named(
     image_file(mine / "cows" / "1.jpg")
     assert list(formats.read(mine).class_names) == ["cats", "cows"]
     assert caplog.messages == [f"{mine}; {said}"]
+    for number in range(6):
+        (mine / f"z{number}").symlink_to(tmp_path / "elsewhere" / "dogs")
+    formats.read(mine)
+    assert caplog.messages[1].endswith("dogs, z0, z1, z2, z3 and 2 more")
