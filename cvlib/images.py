@@ -33,9 +33,9 @@ def open_image(picture: Picture | Tensor, *, size: int | None = None) -> Image.I
     The square is the centre of the picture, its shorter side scaled to `size`. JPEGs
     are decoded straight at a smaller scale when that suffices, which is about twice
     as fast. Arrays are [H, W, 3], tensors [3, H, W], bytes or floats in 0–1. Raises
-    FileNotFoundError, ValueError naming a file that is no image or is cut short, ValueError for an array of another
-    shape or range, and TypeError for what is no picture. Used in
-    book/classification/train.
+    FileNotFoundError, ValueError naming a file that is no image or is cut short,
+    ValueError for an array of another shape or range, and TypeError for what is no
+    picture. Used in book/classification/train.
     """
     picture = getattr(picture, "path", picture)
     if isinstance(picture, Tensor):
