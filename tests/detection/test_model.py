@@ -157,7 +157,7 @@ def test_tiles_of_nothing_are_refused_and_of_a_real_detector_merge(detector):
 
 def test_another_size_is_a_copy(detector, tmp_path: Path):
     other = detector.at_size(160)
-    assert (other.image_size, detector.image_size) != (detector.image_size, 160)
+    assert other.image_size == 160 != detector.image_size
     path = detector.save(tmp_path / "detector.safetensors")
     image = picture(64, 80)
     (one,) = predict(load_detector(path, image_size=160), image)
