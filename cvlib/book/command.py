@@ -30,7 +30,15 @@ from cvlib.book.ledger import read_ledger, sabotage_digest, write_ledger
 from cvlib.book.overrides import read_override
 from cvlib.book.progress import RunProgress
 from cvlib.book.report import Row, describe_age, page_state, report
-from cvlib.book.runs import Job, Run, find_store, is_shared, make_job, remove_runs
+from cvlib.book.runs import (
+    Job,
+    Run,
+    find_store,
+    is_shared,
+    locked,
+    make_job,
+    remove_runs,
+)
 from cvlib.book.site import Site, export_run
 from cvlib.files import replacing
 
@@ -344,17 +352,19 @@ def _print_pages(site: Site) -> None:
 def _build_pages(site: Site) -> list[str]:
     """Build the site with Jupyter Book; return what is wrong with it."""
     command = ["build", str(site.root), "--path-output", str(site.root)]
-    built = subprocess.run(
-        [
-            Path(sys.executable).with_name("jupyter-book"),
-            *command,
-            *("-W", "-n", "--keep-going", "-q"),
-        ],
-        env={**os.environ, "CVLIB_PROFILE": site.profile, "NO_COLOR": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    # Two builds in one folder remove each other's files: the second waits.
+    with locked(site.root / "_build"):
+        built = subprocess.run(
+            [
+                Path(sys.executable).with_name("jupyter-book"),
+                *command,
+                *("-W", "-n", "--keep-going", "-q"),
+            ],
+            env={**os.environ, "CVLIB_PROFILE": site.profile, "NO_COLOR": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     if not built.returncode:
         return []
     # Sphinx names the faults of the pages that it reads: next time, all of them.

@@ -117,9 +117,9 @@ def is_shared(store: Path, root: Path) -> bool:
 
 @contextmanager
 def locked(folder: Path, *, wait: bool = True) -> Iterator[bool]:
-    """Hold a chapter's runs in one profile; False when another process does.
+    """Hold a folder, such as a chapter's runs in one profile; False if another does.
 
-    It waits for that process unless told not to.
+    It waits for that other process unless told not to.
     """
     lock = FileLock(folder / ".lock", timeout=-1 if wait else 0)
     try:

@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -155,6 +156,14 @@ def test_a_name_that_no_run_recorded_fails_the_build_at_its_line(book: Path, com
     lines = (book / PAGE).read_text().splitlines()
     line = lines.index("It measured {measured}`recall:.1%`.") + 1
     assert f"one.md:{line}" in done.stderr and "no 'recall'" in done.stderr
+
+
+@pytest.mark.site
+def test_two_builds_at_once_do_not_take_each_others_files(book: Path, command):
+    with ThreadPoolExecutor(2) as pool:
+        for done in pool.map(command, ["build"] * 2):
+            built(done)
+    assert "75.0%" in (book / "_build/html/book/index.html").read_text()
 
 
 @pytest.mark.site
