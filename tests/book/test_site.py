@@ -1,4 +1,4 @@
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
@@ -8,7 +8,7 @@ from cvlib.book.chapters import Chapter, get_chapter
 from cvlib.book.execute import ensure_run
 from cvlib.book.keys import run_key
 from cvlib.book.ledger import Ledger, sabotage_digest, write_ledger
-from cvlib.book.runs import make_job
+from cvlib.book.runs import locked, make_job
 from cvlib.book.site import Site, export_run, show_run
 from tests.small_book import edit, plant_run
 
@@ -159,11 +159,17 @@ def test_a_name_that_no_run_recorded_fails_the_build_at_its_line(book: Path, com
 
 
 @pytest.mark.site
-def test_two_builds_at_once_do_not_take_each_others_files(book: Path, command):
-    with ThreadPoolExecutor(2) as pool:
-        for done in pool.map(command, ["build"] * 2):
-            built(done)
-    assert "75.0%" in (book / "_build/html/book/index.html").read_text()
+def test_a_build_waits_for_another_in_the_same_folder(book: Path, command):
+    built(command("build"))
+    edit(book / PAGE, "# A chapter", "# A chapter on shelves")
+    page = book / "_build/html/book/part/one.html"
+    with ThreadPoolExecutor(1) as pool:
+        with locked(book / "_build"):
+            second = pool.submit(command, "build")
+            assert wait([second], timeout=10).not_done
+            assert "on shelves" not in page.read_text()
+        built(second.result())
+    assert "on shelves" in page.read_text()
 
 
 @pytest.mark.site
