@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -85,42 +86,61 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """A fresh tab; what went wrong in it is collected in `page.problems`."""
-    context = browser.new_context()
-    page = context.new_page()
-    page.problems = []  # type: ignore[attr-defined]
+@pytest.fixture(scope="module")
+def tabs(browser: Browser) -> dict[str, Page]:
+    """A tab of each kind for all pages: styles and scripts are read once in each."""
+    kinds: dict[str, Any] = {
+        "desktop": {},
+        "phone": {"viewport": {"width": 390, "height": 844}},
+        "light": {"color_scheme": "light"},
+        "dark": {"color_scheme": "dark"},
+    }
+    return {
+        name: browser.new_context(**options).new_page()
+        for name, options in kinds.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def problems(tabs: dict[str, Page]) -> list[str]:
+    """What went wrong in the desktop's tab, as it happens."""
+    found: list[str] = []
 
     def note_request(request) -> None:
         if not request.url.startswith(("http://127.0.0.1", "data:", "blob:")):
-            page.problems.append(f"left the machine: {request.url}")
+            found.append(f"left the machine: {request.url}")
 
     def note_console(message) -> None:
         if message.type == "error":
-            page.problems.append(f"console: {message.text}")
+            found.append(f"console: {message.text}")
 
     def note_response(response) -> None:
         if response.status >= 400:
-            page.problems.append(f"{response.status} {response.url}")
+            found.append(f"{response.status} {response.url}")
 
-    page.on("request", note_request)
-    page.on("response", note_response)
-    page.on("console", note_console)
-    page.on("pageerror", lambda error: page.problems.append(f"script: {error}"))
-    yield page
-    context.close()
+    tabs["desktop"].on("request", note_request)
+    tabs["desktop"].on("response", note_response)
+    tabs["desktop"].on("console", note_console)
+    tabs["desktop"].on("pageerror", lambda error: found.append(f"script: {error}"))
+    return found
+
+
+@pytest.fixture
+def page(tabs: dict[str, Page], problems: list[str]) -> Page:
+    """The desktop's tab, with no problem yet."""
+    problems.clear()
+    return tabs["desktop"]
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page_loads_whole_and_stays_on_this_machine(page: Page, address, name):
+def test_a_page_loads_whole_and_stays_on_this_machine(page, problems, address, name):
     page.goto(f"{address}/{name}.html", wait_until="networkidle")
     assert page.locator("article h1").count() == 1
     assert "Computer vision that holds" in page.title()
     broken = page.eval_on_selector_all(
         "img", "all => all.filter(i => !i.naturalWidth).map(i => i.src)"
     )
-    assert broken == [] and page.problems == []
+    assert broken == [] and problems == []
 
 
 @pytest.mark.parametrize("name", CHAPTERS)
@@ -155,14 +175,12 @@ def test_search_finds_code(page: Page, address):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page_has_no_serious_fault_of_access(browser, address, name, scheme):
-    context = browser.new_context(color_scheme=scheme)
-    page = context.new_page()
+def test_a_page_has_no_serious_fault_of_access(tabs, address, name, scheme):
+    page = tabs[scheme]
     page.goto(f"{address}/{name}.html")
     page.evaluate(ONE_TOKEN_OF_A_KIND)
     page.evaluate(END_TRANSITIONS)
     found = Axe().run(page, options=AXE[scheme]).response["violations"]
-    context.close()
     grave = [
         f"{v['id']}: {v['nodes'][0]['html'][:200]} {v['nodes'][0]['failureSummary']}"
         for v in found
@@ -172,10 +190,7 @@ def test_a_page_has_no_serious_fault_of_access(browser, address, name, scheme):
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page_fits_a_phone(browser, address, name):
-    context = browser.new_context(viewport={"width": 390, "height": 844})
-    page = context.new_page()
+def test_a_page_fits_a_phone(tabs, address, name):
+    page = tabs["phone"]
     page.goto(f"{address}/{name}.html")
-    wide = page.evaluate("document.documentElement.scrollWidth")
-    context.close()
-    assert wide <= 391
+    assert page.evaluate("document.documentElement.scrollWidth") <= 391
