@@ -164,7 +164,9 @@ def build(profile: ProfileName = "embedded") -> None:
     # Sphinx reads only pages that changed: it names a refuted claim once, this always.
     claims = [claim for page in site.pages for claim in site.check_claims(page)]
     faults = [claim.fault for claim in claims if claim.fault]
-    faults += [x for x in _build_pages(site) if "claim `" not in x or not faults]
+    with locked(site.root / "_build"):  # two builds would write the same files
+        wrong = _build_pages(site)
+    faults += [x for x in wrong if "claim `" not in x or not faults]
     if faults:
         raise BookError("the site does not hold:\n" + "\n".join(faults))
     console.print(f"the site: {site.root / '_build' / 'html' / 'index.html'}")
@@ -352,19 +354,17 @@ def _print_pages(site: Site) -> None:
 def _build_pages(site: Site) -> list[str]:
     """Build the site with Jupyter Book; return what is wrong with it."""
     command = ["build", str(site.root), "--path-output", str(site.root)]
-    # Two builds in one folder remove each other's files: the second waits.
-    with locked(site.root / "_build"):
-        built = subprocess.run(
-            [
-                Path(sys.executable).with_name("jupyter-book"),
-                *command,
-                *("-W", "-n", "--keep-going", "-q"),
-            ],
-            env={**os.environ, "CVLIB_PROFILE": site.profile, "NO_COLOR": "1"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+    built = subprocess.run(
+        [
+            Path(sys.executable).with_name("jupyter-book"),
+            *command,
+            *("-W", "-n", "--keep-going", "-q"),
+        ],
+        env={**os.environ, "CVLIB_PROFILE": site.profile, "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if not built.returncode:
         return []
     # Sphinx names the faults of the pages that it reads: next time, all of them.

@@ -117,9 +117,10 @@ def is_shared(store: Path, root: Path) -> bool:
 
 @contextmanager
 def locked(folder: Path, *, wait: bool = True) -> Iterator[bool]:
-    """Hold a folder, such as a chapter's runs in one profile; False if another does.
+    """Hold a folder against other processes; False when one of them has it.
 
-    It waits for that other process unless told not to.
+    It waits for that process unless told not to. Held are a chapter's runs in one
+    profile, and `_build` while the site is written.
     """
     lock = FileLock(folder / ".lock", timeout=-1 if wait else 0)
     try:
